@@ -1,0 +1,364 @@
+package guardedpg
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql/driver"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/guardedpg/guardedpg/approve"
+	"github.com/guardedpg/guardedpg/audit"
+	"github.com/guardedpg/guardedpg/guard"
+	"github.com/guardedpg/guardedpg/identity"
+)
+
+type purposeKey struct{}
+
+type ticketKey struct{}
+
+// WithPurpose returns a context whose held statements tell the approver what
+// they are for. Nothing is decided by it.
+func WithPurpose(ctx context.Context, purpose string) context.Context {
+	return context.WithValue(ctx, purposeKey{}, purpose)
+}
+
+// WithTicket returns a context under which a held statement redeems the decision
+// on an earlier request, by the ticket of its *approve.PendingError, and no
+// other. Without one, the statement itself finds a decision that fits.
+func WithTicket(ctx context.Context, ticket string) context.Context {
+	return context.WithValue(ctx, ticketKey{}, ticket)
+}
+
+func stringIn(ctx context.Context, key any) string {
+	s, _ := ctx.Value(key).(string)
+	return s
+}
+
+// approve asks people, and returns nil when the statement may run now. What it
+// was granted is used up then.
+func (r *run) approve(ctx context.Context) error {
+	c := r.conn
+	if c.connector.cfg.Approver == nil {
+		return r.held("no approver is configured", "leave it out, or ask whoever operates this program", nil)
+	}
+	req := r.request(ctx)
+	key := carryKey{ctx: ctx, digest: req.Digest}
+	granted, ok := c.connector.carried.take(key)
+	if ok {
+		req = granted.request
+	} else {
+		if err := r.recordHold(ctx, &req); err != nil {
+			return err
+		}
+		r.preview(ctx, &req)
+		var err error
+		if granted.grant, err = c.connector.cfg.Approver.Approve(ctx, req); err != nil {
+			return r.notGranted(ctx, &req, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return r.held("the caller gave up while it waited", "", err)
+		}
+		granted.request = req
+	}
+	inTx := c.pg.TxStatus() != 'I'
+	if err := c.pg.Ping(ctx); err != nil {
+		if ctx.Err() != nil {
+			return r.held("the caller gave up while it waited", "", ctx.Err())
+		}
+		if !inTx {
+			// database/sql runs the statement again on another connection, and
+			// must find the decision there.
+			c.connector.carried.put(key, granted)
+		}
+		return driver.ErrBadConn
+	}
+	// While people thought about it, anything may have changed.
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	r.started = time.Now()
+	r.decide(ctx)
+	if r.decision.Verdict == guard.Deny {
+		return r.denied()
+	}
+	now := r.request(ctx)
+	now.ID, now.Created = req.ID, req.Created
+	if err := granted.grant.Check(now, r.started); err != nil {
+		return r.held("the decision does not fit", "run it again to ask again", err)
+	}
+	if err := r.limitable(granted.grant.MaxRows); err != nil {
+		return err
+	}
+	return r.redeem(ctx, &now, granted.grant)
+}
+
+// redeem uses the grant up.
+func (r *run) redeem(ctx context.Context, req *approve.Request, g approve.Grant) error {
+	if err := r.recordDecision(ctx, req, g); err != nil {
+		return err
+	}
+	r.granted, r.maxRows = true, g.MaxRows
+	if err := g.Redeem(ctx); err != nil {
+		return r.held("the decision cannot be used", "run it again to ask again", err)
+	}
+	return r.recordRedeem(req)
+}
+
+func (r *run) held(reason, hint string, cause error) error {
+	return &RefusedError{Class: ErrHeld, Rule: r.decision.Rule, Reason: reason, Hint: hint, Err: cause}
+}
+
+// notGranted is the refusal for what an approver returned, and its record.
+func (r *run) notGranted(ctx context.Context, req *approve.Request, err error) error {
+	var pending *approve.PendingError
+	var rejected *approve.RejectedError
+	var wrong *approve.Error
+	switch {
+	case errors.As(err, &pending):
+		return &RefusedError{Class: ErrPending, Rule: r.decision.Rule, Reason: "a person decides it later",
+			Hint: "go on with other work and run the same statement again, ticket " + pending.Ticket, Err: pending}
+	case errors.As(err, &rejected):
+		r.recordRejection(ctx, req, rejected)
+		reason := "a person said no"
+		if rejected.Reason != "" {
+			reason += ": " + approve.Printable(rejected.Reason)
+		}
+		return &RefusedError{Class: ErrRejected, Rule: r.decision.Rule, Reason: reason, Hint: "do not try it again unchanged", Err: rejected}
+	case ctx.Err() != nil:
+		return r.held("the caller gave up while it waited", "", ctx.Err())
+	case errors.As(err, &wrong):
+		reason := "the ticket cannot be used"
+		if wrong.Detail != "" {
+			reason += ": " + wrong.Detail
+		}
+		return r.held(reason, "run it again without the ticket to ask again", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return r.held("nobody decided in time", "ask whoever may approve, and run it again", err)
+	}
+	return r.held("the approver could not be asked", "run it again later", err)
+}
+
+// request describes the statement to an approver.
+func (r *run) request(ctx context.Context) approve.Request {
+	c, d := r.conn, &r.decision
+	req := approve.Request{
+		ID:            r.id,
+		Statement:     r.call.sql,
+		Identity:      r.who,
+		Purpose:       stringIn(ctx, purposeKey{}),
+		TicketID:      stringIn(ctx, ticketKey{}),
+		Database:      c.databaseText(r.plan),
+		Policy:        r.policy().Hash(),
+		Rule:          d.Rule,
+		Reason:        d.Reason,
+		Effects:       r.plan.recorded.Facts.Effects,
+		Rows:          -1,
+		Exact:         -1,
+		Groups:        d.Approvers.Groups,
+		BreakGlass:    d.Approvers.BreakGlass,
+		Quorum:        d.Approvers.Quorum,
+		Ticket:        d.Ticket,
+		InTransaction: c.pg.TxStatus() != 'I',
+		Created:       r.started,
+	}
+	if d.Wait > 0 {
+		req.Deadline = r.started.Add(d.Wait)
+	}
+	if limit, ok := ctx.Deadline(); ok && (req.Deadline.IsZero() || limit.Before(req.Deadline)) {
+		req.Deadline = limit
+	}
+	for i, v := range r.call.args {
+		text, _, null := argText(v)
+		switch {
+		case r.plan.seals(i+1) && !r.policy().Policy().Approval.ShowProtected:
+			text = "(protected)"
+		case null:
+			text = "NULL"
+		}
+		req.Args = append(req.Args, text)
+	}
+	req.Digest = r.digest(req, true)
+	if r.plan.recorded.Fingerprint != "" {
+		req.Shape = r.digest(req, false)
+	}
+	return req
+}
+
+// digest binds a decision: to the exact statement and arguments, or to its
+// shape alone.
+func (r *run) digest(req approve.Request, exact bool) string {
+	h := sha256.New()
+	if exact {
+		writeField(h, "guardedpg statement 1")
+		writeField(h, r.call.sql)
+		writeField(h, fmt.Sprint(len(r.call.args)))
+		for _, v := range r.call.args {
+			text, typ, null := argText(v)
+			writeField(h, typ)
+			writeField(h, fmt.Sprint(null))
+			writeField(h, text)
+		}
+	} else {
+		writeField(h, "guardedpg shape 1")
+		writeField(h, r.plan.recorded.Fingerprint)
+	}
+	writeField(h, fmt.Sprint(r.who.Verified()))
+	writeField(h, r.who.Issuer())
+	writeField(h, r.who.Subject())
+	writeField(h, req.Database)
+	writeField(h, req.Policy)
+	// What its names mean is part of a statement.
+	for _, schema := range r.plan.schemas() {
+		writeField(h, schema)
+	}
+	for _, oid := range r.plan.facts.Depends {
+		writeField(h, r.plan.stamp(oid))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// writeField writes a length and the bytes, so that no two lists of fields give
+// the same hash.
+func writeField(h hash.Hash, s string) {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+	h.Write(n[:])
+	h.Write([]byte(s))
+}
+
+func (p *plan) schemas() []string {
+	if p.path == nil {
+		return nil
+	}
+	return p.path.schemas
+}
+
+// stamp is the version of a catalog object.
+func (p *plan) stamp(oid uint32) string {
+	if rel := p.view.snap.Relation(oid); rel != nil {
+		return fmt.Sprintf("relation %d %s", oid, rel.Stamp)
+	}
+	if f := p.view.snap.Function(oid); f != nil {
+		return fmt.Sprintf("function %d %s", oid, f.Stamp)
+	}
+	return fmt.Sprintf("object %d", oid)
+}
+
+func (c *Conn) databaseText(p *plan) string {
+	s := p.view.snap.Server
+	return fmt.Sprintf("%s on %s as %s", s.Database, s.SystemID, c.record.database.User)
+}
+
+func (r *run) recordHold(ctx context.Context, req *approve.Request) error {
+	c := &r.conn.record
+	c.next(audit.KindHold, r)
+	if err := c.setSQL(r); err != nil {
+		return err
+	}
+	c.verdict = audit.Verdict{Verdict: guard.Hold.String(), Rule: req.Rule, Reason: req.Reason, Policy: req.Policy}
+	c.rec.Verdict = &c.verdict
+	c.rec.Decision = &audit.Decision{ID: req.ID, Digest: req.Digest}
+	seq, err := c.write(r)
+	if err != nil {
+		return err
+	}
+	// Nobody is asked about what is not recorded.
+	return c.wait(ctx, r, seq, audit.Synced)
+}
+
+func decisionRecord(req *approve.Request, by []identity.Identity, reason string) *audit.Decision {
+	d := &audit.Decision{ID: req.ID, Digest: req.Digest, Reason: reason, At: time.Now()}
+	for _, i := range by {
+		d.By = append(d.By, principal(i))
+	}
+	return d
+}
+
+func (r *run) recordDecision(ctx context.Context, req *approve.Request, g approve.Grant) error {
+	c := &r.conn.record
+	rec := c.next(audit.KindDecision, r)
+	rec.Decision = decisionRecord(req, g.By, g.Reason)
+	rec.Decision.Approved, rec.Decision.Expires = true, g.Expires
+	rec.Decision.ID = g.Request
+	if !g.At.IsZero() {
+		rec.Decision.At = g.At
+	}
+	if g.BreakGlass {
+		rec.Detail = map[string]string{"break_glass": "true"}
+	}
+	seq, err := c.write(r)
+	if err != nil {
+		return err
+	}
+	return c.wait(ctx, r, seq, audit.Synced)
+}
+
+func (r *run) recordRedeem(req *approve.Request) error {
+	c := &r.conn.record
+	rec := c.next(audit.KindRedeem, r)
+	rec.Decision = &audit.Decision{ID: req.ID, Digest: req.Digest, Approved: true, At: time.Now()}
+	// The intent, which is waited for, comes after it.
+	_, err := c.write(r)
+	return err
+}
+
+func (r *run) recordRejection(ctx context.Context, req *approve.Request, e *approve.RejectedError) {
+	c := &r.conn.record
+	rec := c.next(audit.KindDecision, r)
+	var by []identity.Identity
+	if !e.By.IsZero() {
+		by = append(by, e.By)
+	}
+	rec.Decision = decisionRecord(req, by, e.Reason)
+	c.write(r)
+}
+
+// A carry keeps decisions from a connection that died to the one on which
+// database/sql runs the statement again, with the same context.
+type carry struct {
+	mu      sync.Mutex
+	granted map[carryKey]carriedGrant
+}
+
+type carryKey struct {
+	ctx    context.Context
+	digest string
+}
+
+type carriedGrant struct {
+	request approve.Request
+	grant   approve.Grant
+}
+
+// maxCarried bounds what is never fetched, because database/sql gave up.
+const maxCarried = 256
+
+func (c *carry) put(k carryKey, g carriedGrant) {
+	if !reflect.TypeOf(k.ctx).Comparable() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.granted == nil || len(c.granted) >= maxCarried {
+		c.granted = map[carryKey]carriedGrant{}
+	}
+	c.granted[k] = g
+}
+
+func (c *carry) take(k carryKey) (carriedGrant, bool) {
+	if !reflect.TypeOf(k.ctx).Comparable() {
+		return carriedGrant{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g, ok := c.granted[k]
+	delete(c.granted, k)
+	return g, ok
+}

@@ -1,0 +1,224 @@
+package audit
+
+import (
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// flush writes what was appended. Whoever needs it calls it; one at a time.
+func (t *Trail) flush() error {
+	t.io.Lock()
+	defer t.io.Unlock()
+	if err := t.failure.Load(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	queue := t.chunks
+	if len(queue) == 0 {
+		queue = t.queue
+	} else {
+		queue = append(queue, t.queue...)
+	}
+	t.queue, t.chunks = nil, nil
+	if len(t.buf) > 0 {
+		queue = append(queue, batch{seg: t.seg, off: t.bufOff, data: t.buf, last: t.seq})
+		t.buf, t.spare = t.spare[:0], nil
+		t.bufOff = t.seg.end
+	}
+	t.mu.Unlock()
+	for _, b := range queue {
+		if b.seg.f == nil {
+			if err := t.makeStore(b.seg); err != nil {
+				return t.fail("make", b.seg.path, err)
+			}
+		}
+		if !slices.Contains(t.dirty, b.seg) {
+			t.dirty = append(t.dirty, b.seg)
+		}
+		if b.seg.on.Load() == 0 && !strings.HasPrefix(b.seg.store, "keys/") { // keys may be shredded
+			t.opened = append(t.opened, b.seg)
+		}
+		if _, err := b.seg.f.WriteAt(b.data, b.off); err != nil {
+			return t.fail("write", b.seg.path, err)
+		}
+		b.seg.on.Store(b.off + int64(len(b.data)))
+		if b.last != 0 {
+			t.written.advance(b.last)
+		} else {
+			t.chunked.advance(b.total)
+		}
+		t.mu.Lock()
+		t.backlog -= int64(len(b.data))
+		if b.last != 0 && cap(b.data) > cap(t.spare) && cap(b.data) <= keepBuffer {
+			t.spare = b.data[:0]
+		}
+		t.mu.Unlock()
+	}
+	return nil
+}
+
+// keepBuffer is the largest buffer that is kept for the next lines.
+const keepBuffer = 4 << 20
+
+// commit makes everything appended so far durable, under a seal.
+func (t *Trail) commit() error {
+	if t.ahead == nil {
+		select {
+		case t.ahead = <-t.key.next:
+		case <-t.stop:
+			return nil
+		}
+	}
+	now := time.Now()
+	t.mu.Lock()
+	t.armed = false
+	if t.seq > t.sealed {
+		t.appendSeal(now, t.ahead)
+		t.ahead = nil
+	}
+	t.mu.Unlock()
+	return t.commitSealed()
+}
+
+// commitSealed writes and syncs up to the last seal.
+func (t *Trail) commitSealed() error {
+	t.mu.Lock()
+	upTo, head := t.sealed, t.sealHead
+	t.mu.Unlock()
+	if t.synced.at.Load() >= upTo {
+		return nil
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	t.io.Lock()
+	dirty := t.dirty
+	t.dirty = nil
+	// What was rotated away and is written to its end is complete with this
+	// sync, and needs no descriptor any more.
+	var complete []*segment
+	t.mu.Lock()
+	for _, s := range dirty {
+		if s != t.seg && t.stores[s.store] != s && s.on.Load() == s.end {
+			complete = append(complete, s)
+		}
+	}
+	t.mu.Unlock()
+	t.io.Unlock()
+	for _, s := range dirty {
+		if err := s.f.sync(); err != nil {
+			return t.fail("fdatasync", s.path, err)
+		}
+	}
+	t.mu.Lock()
+	t.syncedHead = head
+	t.mu.Unlock()
+	t.synced.advance(upTo)
+	if t.cfg.AnchorFirst {
+		kick(t.anchorC)
+	}
+	for _, s := range complete {
+		s.f.Close()
+	}
+	return nil
+}
+
+func (t *Trail) writer() {
+	for {
+		select {
+		case <-t.writeC:
+			// Others who are about to append go first: one write for many
+			// costs a fraction.
+			runtime.Gosched()
+			t.flush()
+		case <-t.stop:
+			return
+		}
+	}
+}
+
+func (t *Trail) syncer() {
+	for {
+		select {
+		case <-t.syncC:
+			t.commit()
+		case <-t.stop:
+			return
+		}
+	}
+}
+
+// preparer makes the next segment before it is needed.
+func (t *Trail) preparer() {
+	for {
+		select {
+		case <-t.prepareC:
+		case <-t.stop:
+			return
+		}
+		t.mu.Lock()
+		have, n := t.next != nil, t.seg.n+1
+		t.mu.Unlock()
+		if have {
+			continue
+		}
+		s, err := t.makeSegment(n)
+		t.mu.Lock()
+		t.next, t.nextErr = s, err
+		t.mu.Unlock()
+	}
+}
+
+// keys makes the keys of coming seals.
+func (t *Trail) keys() {
+	for {
+		select {
+		case t.key.next <- newPrivateKey():
+		case <-t.stop:
+			return
+		}
+	}
+}
+
+// watchEvery is how often the trail looks whether its files are still there.
+const watchEvery = 400 * time.Millisecond
+
+// watcher notices what nobody tells the trail: files that were taken away,
+// room on a disk that was full, and silence.
+func (t *Trail) watcher() {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	quiet, last := time.Now(), uint64(0)
+	for {
+		select {
+		case <-tick.C:
+		case <-t.stop:
+			return
+		}
+		t.io.Lock()
+		opened := t.opened
+		t.io.Unlock()
+		for _, s := range opened {
+			if err := s.f.intact(s.path, s.on.Load()); err != nil {
+				t.fail("look at", s.path, err)
+			}
+		}
+		if err := stillThere(t.lock); err != nil {
+			t.fail("look at", t.lock.Name(), err)
+		}
+		now := time.Now()
+		t.mu.Lock()
+		if t.nextErr != nil {
+			kick(t.prepareC)
+		}
+		if t.seq != last {
+			quiet, last = now, t.seq
+		}
+		if now.Sub(quiet) >= t.cfg.Heartbeat {
+			t.take(&Record{Kind: KindHeartbeat}, now)
+		}
+		t.mu.Unlock()
+	}
+}

@@ -1,0 +1,98 @@
+package audit
+
+import (
+	"math/rand"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/stretchr/testify/require"
+)
+
+func TestShred(t *testing.T) {
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	cfg := testConfig(t.TempDir())
+	cfg.Recipients = []string{id.Recipient().String()}
+	old, err := Open(cfg)
+	require.NoError(t, err)
+	tr, err := Open(cfg)
+	require.NoError(t, err)
+	refs := map[string]*Trail{}
+	for _, x := range []*Trail{old, tr} {
+		for _, class := range []string{"", "pii"} {
+			ref, err := x.Sealer().Seal("s", class, []byte("jane@x.test"))
+			require.NoError(t, err)
+			refs[ref] = x
+			seq, err := x.Append(&Record{Kind: KindMask, Statement: "s", SQL: &SQL{Sealed: ref}})
+			require.NoError(t, err)
+			require.NoError(t, x.Wait(t.Context(), seq, Synced))
+		}
+	}
+	n, err := tr.Shred(t.Context(), "pii", time.Now())
+	require.NoError(t, err)
+	require.Zero(t, n, "today is not before today")
+	n, err = tr.Shred(t.Context(), "pii", time.Now().Add(48*time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	shredded := 0
+	for ref, x := range refs {
+		_, err := OpenSealed(x.Dir(), ref, "s", id)
+		if err != nil {
+			require.ErrorIs(t, err, ErrShredded)
+			shredded++
+		}
+	}
+	require.Equal(t, 2, shredded)
+	// Sealing goes on, under another key.
+	ref, err := tr.Sealer().Seal("s2", "pii", []byte("x"))
+	require.NoError(t, err)
+	require.NoError(t, old.Close())
+	require.NoError(t, tr.Close())
+	_, err = OpenSealed(tr.Dir(), ref, "s2", id)
+	require.NoError(t, err)
+	last, err := Open(cfg)
+	require.NoError(t, err)
+	require.NoError(t, last.Close())
+	rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{})
+	require.NoError(t, err)
+	require.True(t, rep.OK(), rep.Findings)
+}
+
+func TestPrune(t *testing.T) {
+	r := rand.New(rand.NewSource(3))
+	e := makeEvidence(t, r, 20)
+	tr, err := Open(testConfig(e.dir))
+	require.NoError(t, err)
+	gone, err := tr.Prune(t.Context(), time.Now().Add(-time.Hour))
+	require.NoError(t, err)
+	require.Empty(t, gone)
+	gone, err = tr.Prune(t.Context(), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.Len(t, gone, 3, "not the one that runs")
+	require.NoError(t, tr.Close())
+	names, err := incarnations(e.dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{tr.id}, names)
+	for _, opt := range []VerifyOptions{{}, {Anchor: e.anchor}} {
+		rep, err := Verify(t.Context(), []string{e.dir}, opt)
+		require.NoError(t, err)
+		require.Empty(t, rep.Findings)
+		require.Len(t, rep.Deleted, 3)
+	}
+
+	// Without the tombstone it is removal.
+	f := makeEvidence(t, r, 20)
+	tr, err = Open(testConfig(f.dir))
+	require.NoError(t, err)
+	require.NoError(t, tr.Close())
+	names, err = incarnations(f.dir)
+	require.NoError(t, err)
+	require.NoError(t, os.RemoveAll(filepath.Join(f.dir, names[2])))
+	rep, err := Verify(t.Context(), []string{f.dir}, VerifyOptions{})
+	require.NoError(t, err)
+	require.Len(t, rep.Findings, 1)
+	require.Equal(t, Removed, rep.Findings[0].Kind)
+}

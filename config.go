@@ -1,0 +1,125 @@
+package guardedpg
+
+import (
+	"context"
+	"database/sql/driver"
+	"io"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/guardedpg/guardedpg/approve"
+	"github.com/guardedpg/guardedpg/audit"
+	"github.com/guardedpg/guardedpg/guard"
+	"github.com/guardedpg/guardedpg/identity"
+	"github.com/guardedpg/guardedpg/internal/catalog"
+	"github.com/guardedpg/guardedpg/mask"
+)
+
+// Config is everything that a guarded database needs. Audit is required. What
+// is left out refuses: no Identify, no identity; no Policy, no statement; no
+// Approver, no approval.
+type Config struct {
+	// DSN is a connection string as pgx takes it. Only one of DSN, ConnConfig,
+	// Connector and Pool may be set. Default: "", with the connection's
+	// parameters from the environment, as in pgx.
+	DSN string
+	// ConnConfig is the connection's configuration. The guard puts itself before
+	// its OnNotice, OnNotification and OnPgError. Default: nil.
+	ConnConfig *pgx.ConnConfig
+	// StdlibOptions go with DSN, ConnConfig and Pool. They are code of the
+	// program's own that gets the unguarded connection. Default: none.
+	StdlibOptions []stdlib.OptionOpenDB
+	// Connector is one made by stdlib.GetConnector, with its options. Its
+	// connections must have no handlers of notices, notifications and errors:
+	// the guard could not stand before them. Default: nil.
+	Connector driver.Connector
+	// Pool is a pgxpool; what Connector says of handlers holds. The guard
+	// does not close it. Default: nil.
+	Pool *pgxpool.Pool
+
+	// Identify says who stands behind a statement, from its context. It is called
+	// once for each statement and must be fast; it may be called concurrently.
+	// Default: nil, nobody, and every statement is refused with ErrNoIdentity.
+	Identify func(context.Context) (identity.Identity, error)
+	// Policy decides. Default: deny everything.
+	Policy guard.Policy
+	// MaskKey is the key of the hash mask. Default: none; what the policy would
+	// hash is redacted.
+	MaskKey mask.Key
+	// Approver asks people about held statements. Default: nil, and they are
+	// refused with ErrHeld.
+	Approver approve.Approver
+
+	// Audit takes the records. The caller closes it, after the database.
+	// Required.
+	Audit audit.Sink
+	// Payload says how much of what is delivered is recorded, where the policy
+	// says nothing else about a table. It needs a sink that can keep payloads.
+	// Default: audit.PayloadNone.
+	Payload audit.PayloadMode
+	// Durability says how safe records must be before results are released.
+	// Default: DurabilityDefault.
+	Durability Durability
+
+	// CatalogRefresh bounds how long definitions that other sessions change, and
+	// a policy that changes in its file, may go unnoticed. Negative: they are compared before every statement. Default:
+	// 0, which means 5 s.
+	CatalogRefresh time.Duration
+
+	loaded *loadedFile         // what LoadConfig read
+	open   func(*Config) error // opens what a file describes
+	opened []io.Closer
+}
+
+// Durability says how safe records must be.
+type Durability int
+
+const (
+	// DurabilityDefault has the records of statements with lasting effects on
+	// stable storage before they are sent, and those of reads in the operating
+	// system's hands before a row is released.
+	DurabilityDefault Durability = iota
+	// DurabilityStrict has every record on stable storage before anything is
+	// released.
+	DurabilityStrict
+)
+
+func (cfg *Config) validate() error {
+	ways := 0
+	for _, set := range []bool{cfg.DSN != "", cfg.ConnConfig != nil, cfg.Connector != nil, cfg.Pool != nil} {
+		if set {
+			ways++
+		}
+	}
+	switch {
+	case ways > 1:
+		return configError("more than one of DSN, ConnConfig, Connector and Pool is set", "set one of them", nil)
+	case cfg.Connector != nil && len(cfg.StdlibOptions) > 0:
+		return configError("StdlibOptions are set beside a Connector", "give them to stdlib.GetConnector", nil)
+	case cfg.Audit == nil && cfg.open == nil:
+		return configError("Audit is not set", "set it to an audit.Trail, opened with audit.Open", nil)
+	case cfg.Durability != DurabilityDefault && cfg.Durability != DurabilityStrict:
+		return configError("Durability has no such value", "use DurabilityDefault or DurabilityStrict", nil)
+	case cfg.Payload < audit.PayloadNone || cfg.Payload > audit.PayloadFull:
+		return configError("Payload has no such value", "use audit.PayloadNone, PayloadDigest or PayloadFull", nil)
+	}
+	if cfg.Payload != audit.PayloadNone && cfg.Audit != nil {
+		if _, ok := cfg.Audit.(audit.PayloadSink); !ok {
+			return configError("Payload is set and Audit cannot keep payloads", "use an audit.Trail, or leave Payload out", nil)
+		}
+	}
+	return nil
+}
+
+func (cfg *Config) catalogRefresh() time.Duration {
+	switch {
+	case cfg.CatalogRefresh < 0:
+		return 0
+	case cfg.CatalogRefresh == 0:
+		return catalog.DefaultMaxAge
+	}
+	return cfg.CatalogRefresh
+}

@@ -1,0 +1,898 @@
+package analysis
+
+import (
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
+)
+
+func funcName(f *catalog.Function) string { return f.Schema + "." + f.Name }
+
+// funcCall analyzes a call in function notation.
+func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
+	name := strs(fc.Funcname)
+	loc := int(fc.Location)
+	var args []value
+	argNames := make([]string, 0, len(fc.Args))
+	for _, n := range fc.Args {
+		an := ""
+		if na := n.GetNamedArgExpr(); na != nil {
+			an = na.Name
+		}
+		argNames = append(argNames, an)
+		args = append(args, p.expr(n, sc))
+	}
+	for _, n := range fc.AggOrder {
+		sb := n.GetSortBy()
+		if sb == nil {
+			continue
+		}
+		if fc.AggWithinGroup {
+			// The ordered values are what the aggregate computes with.
+			args = append(args, p.expr(sb.Node, sc))
+			argNames = append(argNames, "")
+			continue
+		}
+		p.testExpr(sb.Node, sc)
+		p.sortOperator(sb, sc)
+	}
+	if fc.AggFilter != nil {
+		p.testExpr(fc.AggFilter, sc)
+	}
+	if fc.Over != nil {
+		p.over(fc.Over, sc)
+	}
+	p.a.called = nil
+	if fc.AggStar {
+		return p.aggregateResult(name, args, constant(int8OID))
+	}
+	if len(name) == 1 && len(args) == 1 && argNames[0] == "" && fc.Funcformat != pg.CoercionForm_COERCE_SQL_SYNTAX {
+		// f(x) is also x.f for a row x (manual, section 8.16.5); a column wins.
+		if v := args[0]; v.fields != nil || p.rowRelation(v.typ) != nil {
+			for _, f := range p.parts(v) {
+				if f.name == name[0] {
+					f.value.set = v.set
+					return f.value
+				}
+			}
+		}
+	}
+	fs := p.names.functions(name)
+	if len(fs) == 0 {
+		// A type's name in function notation is a cast.
+		if t := p.names.typ(name); t != 0 && len(args) == 1 {
+			return p.cast(args[0], t, nil, 'e')
+		}
+		p.unknown("the function "+qualified(name)+" does not exist", loc)
+		v := p.combine(0, args...)
+		v.how, v.known = Opaque, false
+		return v
+	}
+	p.setting(name, fc.Args)
+	return p.callNamed(name, fs, args, argNames, loc)
+}
+
+// callNamed calls what a name with these arguments may mean: every overload
+// that the server could choose.
+func (p *part) callNamed(name []string, fs []*catalog.Function, args []value, argNames []string, loc int) value {
+	candidates := p.match(fs, args, argNames)
+	if len(candidates) == 0 {
+		if t := p.names.typ(name); t != 0 && len(args) == 1 {
+			return p.cast(args[0], t, nil, 'e')
+		}
+		p.unknown("no function "+qualified(name)+" takes arguments of these types", loc)
+		v := p.combine(0, args...)
+		v.how, v.known = Opaque, false
+		return v
+	}
+	var results []value
+	for _, f := range candidates {
+		results = append(results, p.call(f, arrange(p, f, args, argNames), loc))
+	}
+	p.a.called = candidates
+	if len(results) == 1 {
+		return results[0]
+	}
+	v := p.either(commonType(results), results...)
+	for _, r := range results {
+		if len(r.fields) != len(v.fields) {
+			v.fields = nil // a row or not: the server knows, we do not
+		}
+	}
+	return v
+}
+
+// match returns the functions among fs that the server could choose for these
+// arguments (manual, section 10.3): fewer only where the types are known to
+// rule the others out.
+func (p *part) match(fs []*catalog.Function, args []value, argNames []string) []*catalog.Function {
+	var out []*catalog.Function
+	var exactness []int
+	allKnown := true
+	for _, a := range args {
+		if a.typ == 0 && !a.untyped {
+			allKnown = false
+		}
+	}
+	for _, f := range fs {
+		params, ok := parameters(f, len(args), argNames)
+		if !ok {
+			continue
+		}
+		exact, fits := 0, true
+		for i, a := range args {
+			if params[i] == a.typ && a.typ != 0 || a.typ != 0 && params[i] == p.baseType(a.typ) {
+				exact++
+				continue
+			}
+			if !p.coercible(a, params[i]) {
+				fits = false
+				break
+			}
+		}
+		if fits {
+			out = append(out, f)
+			exactness = append(exactness, exact)
+		}
+	}
+	if allKnown && len(out) > 1 {
+		// The server keeps those with the most exact matches.
+		best := slices.Max(exactness)
+		kept := out[:0:0]
+		for i, f := range out {
+			if exactness[i] == best {
+				kept = append(kept, f)
+			}
+		}
+		out = kept
+	}
+	// A signature hidden by the same one earlier in the path is kept: both count.
+	return out
+}
+
+// parameters returns the parameter type for each argument, or false where the
+// function cannot take that many, or these names.
+func parameters(f *catalog.Function, n int, argNames []string) ([]catalog.OID, bool) {
+	params := make([]catalog.OID, n)
+	fixed := len(f.Args)
+	if f.Variadic != 0 {
+		fixed--
+	}
+	for i := range n {
+		if i < len(argNames) && argNames[i] != "" {
+			at := slices.Index(f.ArgNames, argNames[i])
+			if at < 0 || at >= len(f.Args) {
+				return nil, false
+			}
+			params[i] = f.Args[at]
+			continue
+		}
+		switch {
+		case i < fixed:
+			params[i] = f.Args[i]
+		case f.Variadic != 0:
+			// Either an element, or the array itself after VARIADIC.
+			params[i] = 0
+		default:
+			return nil, false
+		}
+	}
+	if n < fixed-f.Defaults || n == 0 && fixed > f.Defaults {
+		return nil, false
+	}
+	return params, true
+}
+
+// Pseudo-types that take any argument.
+var anyTypes = map[catalog.OID]bool{
+	2276: true, // any
+	2283: true, // anyelement
+	2277: true, // anyarray
+	2776: true, // anynonarray
+	3500: true, // anyenum
+	3831: true, // anyrange
+	4537: true, // anymultirange
+	5077: true, // anycompatible
+	5078: true, // anycompatiblearray
+	5079: true, // anycompatiblenonarray
+	5080: true, // anycompatiblerange
+	4538: true, // anycompatiblemultirange
+	2281: true, // internal
+}
+
+// coercible reports whether the server could pass v where a t is wanted. True
+// unless it certainly cannot.
+func (p *part) coercible(v value, t catalog.OID) bool {
+	from := v.typ
+	if from == 0 || t == 0 || v.untyped || from == t || from == unknownOID {
+		return true
+	}
+	if anyTypes[t] {
+		ft := p.a.snap.Type(p.baseType(from))
+		if ft == nil {
+			return true
+		}
+		switch t {
+		case 2277, 5078: // anyarray, anycompatiblearray
+			return ft.Element != 0
+		case 2776, 5079: // anynonarray, anycompatiblenonarray
+			return ft.Element == 0
+		case 3500: // anyenum
+			return ft.Kind == 'e'
+		case 3831, 5080: // anyrange, anycompatiblerange
+			return ft.Kind == 'r'
+		case 4537, 4538: // anymultirange, anycompatiblemultirange
+			return ft.Kind == 'm'
+		}
+		return true
+	}
+	from, to := p.baseType(from), p.baseType(t)
+	if from == to {
+		return true
+	}
+	if c := p.a.snap.Cast(from, to); c != nil {
+		return c.Context == 'i'
+	}
+	ft, tt := p.a.snap.Type(from), p.a.snap.Type(to)
+	if ft == nil || tt == nil {
+		return true
+	}
+	switch {
+	case to == recordOID || from == recordOID:
+		return ft.Relation != 0 || tt.Relation != 0 || from == recordOID && tt.Kind == 'c'
+	case ft.Kind == 'c' && tt.Kind == 'c':
+		return true // perhaps by inheritance
+	case ft.Element != 0 && tt.Element != 0:
+		return p.coercible(value{typ: ft.Element}, tt.Element)
+	case to == 2287: // record[]
+		return ft.Element != 0
+	}
+	return false
+}
+
+// arrange puts arguments in the order of the function's parameters; what is
+// not given is the default.
+func arrange(p *part, f *catalog.Function, args []value, argNames []string) []value {
+	if !slices.ContainsFunc(argNames, func(s string) bool { return s != "" }) {
+		return args
+	}
+	out := make([]value, len(f.Args))
+	given := make([]bool, len(f.Args))
+	for i, a := range args {
+		at := i
+		if argNames[i] != "" {
+			at = slices.Index(f.ArgNames, argNames[i])
+		}
+		if at >= 0 && at < len(out) {
+			out[at], given[at] = a, true
+		}
+	}
+	missing := slices.Contains(given, false)
+	var defaults []field
+	if missing && f.DefaultExprs != "" && !p.isBuiltin(f) {
+		defaults = p.defaultExprs(f)
+	}
+	for i := range out {
+		if given[i] {
+			continue
+		}
+		out[i] = value{how: Constant, known: true, typ: f.Args[i]}
+		if at := i - len(f.Args) + len(defaults); at >= 0 && at < len(defaults) {
+			out[i] = defaults[at].value
+		}
+	}
+	return out
+}
+
+// call returns what a function gives for arguments in the order of its
+// parameters, and records what it does.
+func (p *part) call(f *catalog.Function, args []value, loc int) value {
+	args = p.coerceArgs(f, args)
+	switch {
+	case f.Kind == 'a':
+		return p.aggregate(f, args, loc)
+	case p.isBuiltin(f):
+		return p.builtinCall(f, args, loc)
+	case p.constructsRange(f):
+		return p.result(f, args)
+	}
+	p.a.depends[f.OID] = struct{}{}
+	if p.a.sess.Trusted != nil && p.a.sess.Trusted(f.Schema, f.Name) {
+		return p.result(f, args)
+	}
+	if len(args) < len(f.Args) && f.DefaultExprs != "" {
+		args = p.defaults(f, args)
+	}
+	switch f.Language {
+	case "sql":
+		return p.sqlFunction(f, args, loc)
+	case "plpgsql":
+		if p.expanding(f.OID) {
+			return p.recursion(f, args)
+		}
+		return p.plpgsql(f, args, nil)
+	}
+	p.effect(Dynamic, "calls "+funcName(f)+", which is written in "+f.Language+" and cannot be analyzed")
+	p.unknown("the function "+funcName(f)+" is written in "+f.Language+" and cannot be analyzed", loc)
+	v := p.result(f, args)
+	v.how, v.known = Opaque, false
+	return v
+}
+
+// constructsRange reports whether f was made with a range type to construct its
+// values (manual, section 8.17.6): no other function can have that name, schema
+// and arguments.
+func (p *part) constructsRange(f *catalog.Function) bool {
+	t := p.a.snap.Type(f.Result)
+	if f.Language != "internal" || t == nil || t.Schema != f.Schema || t.Name != f.Name {
+		return false
+	}
+	switch t.Kind {
+	case 'r':
+		return (len(f.Args) == 2 || len(f.Args) == 3 && f.Args[2] == textOID) && f.Args[0] == t.Subtype && f.Args[1] == t.Subtype
+	case 'm':
+		if len(f.Args) == 0 {
+			return true
+		}
+		of := p.a.snap.Type(f.Args[0])
+		return len(f.Args) == 1 && of != nil && (of.Kind == 'r' && of.Subtype == t.Subtype || f.Variadic != 0)
+	}
+	return false
+}
+
+// recursion is the result of a function within itself: what its other branches
+// read is recorded by them.
+func (p *part) recursion(f *catalog.Function, args []value) value {
+	if len(p.stack) >= maxNesting {
+		p.unknown("functions nest too deep at "+funcName(f), -1)
+	}
+	return p.result(f, args)
+}
+
+// defaults fills in the default expressions of the last parameters.
+func (p *part) defaults(f *catalog.Function, args []value) []value {
+	cols := p.defaultExprs(f)
+	args = slices.Clone(args)
+	for len(args) < len(f.Args) {
+		at := len(args) - len(f.Args) + len(cols)
+		if at < 0 || at >= len(cols) {
+			break
+		}
+		args = append(args, cols[at].value)
+	}
+	return args
+}
+
+// defaultExprs returns the defaults of the last parameters.
+func (p *part) defaultExprs(f *catalog.Function) []field {
+	tree, err := parseSQL("SELECT " + f.DefaultExprs)
+	if err != nil || len(tree.Stmts) != 1 {
+		p.unknown("the defaults of "+funcName(f)+" could not be parsed", -1)
+		return nil
+	}
+	q := p.within("defaults of function "+funcName(f), f.OID, definitionNames(p.a.snap), nil)
+	q.defined = true
+	return q.query(tree.Stmts[0].Stmt.GetSelectStmt(), nil)
+}
+
+// result returns a value of the function's result type computed from args.
+func (p *part) result(f *catalog.Function, args []value) value {
+	v := derived(p.combine(p.resultType(f, args), args...))
+	v.set = f.ReturnsSet
+	if f.Kind == 'w' && v.how == Constant {
+		v.how = Count // row_number() and its kin say where a row stands
+	}
+	if len(f.OutTypes) > 0 && (len(f.OutTypes) > 1 || f.Result == recordOID) {
+		for i, t := range f.OutTypes {
+			o := v
+			o.typ, o.set = t, false
+			name := ""
+			if i < len(f.OutNames) {
+				name = f.OutNames[i]
+			}
+			if name == "" {
+				name = "column" + itoa(i+1)
+			}
+			v.fields = append(v.fields, field{name, o})
+		}
+		v.typ = recordOID
+	}
+	return v
+}
+
+// resultType resolves a polymorphic result (manual, section 38.2.5), or
+// returns 0.
+func (p *part) resultType(f *catalog.Function, args []value) catalog.OID {
+	if !anyTypes[f.Result] && f.Result != recordOID {
+		return f.Result
+	}
+	if f.Result == recordOID {
+		return recordOID
+	}
+	element := catalog.OID(0)
+	for i, t := range f.Args {
+		if i >= len(args) || args[i].typ == 0 {
+			continue
+		}
+		switch t {
+		case 2283, 2776, 3500, 5077, 5079:
+			element = args[i].typ
+		case 2277, 5078:
+			if at := p.a.snap.Type(p.baseType(args[i].typ)); at != nil {
+				element = at.Element
+			}
+		case 3831, 5080, 4537, 4538:
+			if f.Result == t {
+				return args[i].typ
+			}
+			if at := p.a.snap.Type(p.baseType(args[i].typ)); at != nil {
+				element = at.Subtype
+			}
+		}
+	}
+	switch f.Result {
+	case 2283, 2776, 3500, 5077, 5079:
+		return element
+	case 2277, 5078:
+		if t := p.a.snap.Type(element); t != nil {
+			return t.Array
+		}
+	}
+	return 0
+}
+
+// aggregateResult is count(*) and what else takes a star.
+func (p *part) aggregateResult(name []string, args []value, v value) value {
+	v.how = Count
+	if qualified(name) != "count" && qualified(name) != "pg_catalog.count" {
+		fs := p.names.functions(name)
+		for _, f := range fs {
+			if !p.isBuiltin(f) {
+				p.call(f, args, -1)
+			}
+		}
+	}
+	return v
+}
+
+// aggregate returns what an aggregate computes: its functions called with the
+// state and the arguments.
+func (p *part) aggregate(f *catalog.Function, args []value, loc int) value {
+	v := p.result(f, args)
+	if f.Schema == "pg_catalog" && f.Name == "count" {
+		v.how = Count
+		return v
+	}
+	if !p.isBuiltin(f) && f.Aggregate != nil {
+		p.a.depends[f.OID] = struct{}{}
+		state := v
+		for range 2 {
+			for _, oid := range []catalog.OID{f.Aggregate.Transition, f.Aggregate.Combine, f.Aggregate.Serial, f.Aggregate.Deserial,
+				f.Aggregate.MovingTransition, f.Aggregate.MovingInverse, f.Aggregate.MovingFinal, f.Aggregate.Final} {
+				g := p.a.snap.Function(oid)
+				if g == nil {
+					continue
+				}
+				state = p.combine(0, state, p.call(g, append([]value{state}, args...), loc))
+			}
+		}
+		typ := v.typ
+		v = state
+		v.typ = typ
+	} else if p.isBuiltin(f) {
+		p.builtinCall(f, args, loc)
+	}
+	switch v.how {
+	case Opaque:
+	case Constant, Count:
+		v.how = Count
+	default:
+		v.how = Aggregate
+	}
+	v.known, v.origin = true, Column{}
+	return v
+}
+
+// parameterValues are the arguments of an SQL function: $1 and names.
+type parameterValues struct {
+	function string
+	names    []string
+	values   []value
+}
+
+func (v parameterValues) numbered(n int) (value, bool) {
+	if n < 1 || n > len(v.values) {
+		return value{}, false
+	}
+	return v.values[n-1], true
+}
+
+func (v parameterValues) named(parts []string) (value, bool) {
+	if len(parts) == 2 && parts[0] == v.function {
+		parts = parts[1:]
+	}
+	if len(parts) != 1 || parts[0] == "" {
+		return value{}, false
+	}
+	if i := slices.Index(v.names, parts[0]); i >= 0 && i < len(v.values) {
+		return v.values[i], true
+	}
+	return value{}, false
+}
+
+// bodyNames returns what names mean in a function's body: along the path that
+// it sets itself, or the caller's.
+func (p *part) bodyNames(f *catalog.Function) namer {
+	for _, s := range f.Settings {
+		if path, ok := strings.CutPrefix(s, "search_path="); ok {
+			return newPathNames(p.a.snap, splitPath(path, p.a.sess.Path))
+		}
+	}
+	return newPathNames(p.a.snap, p.a.sess.Path)
+}
+
+// splitPath parses the value of a search_path setting.
+func splitPath(s string, session []string) []string {
+	var path []string
+	for _, e := range strings.Split(s, ",") {
+		e = strings.TrimSpace(e)
+		if strings.HasPrefix(e, `"`) {
+			e = strings.ReplaceAll(strings.Trim(e, `"`), `""`, `"`)
+		} else {
+			e = strings.ToLower(e)
+		}
+		switch e {
+		case "":
+		case "pg_temp":
+			for _, t := range session {
+				if strings.HasPrefix(t, "pg_temp_") {
+					path = append(path, t)
+				}
+			}
+		default:
+			path = append(path, e)
+		}
+	}
+	// The temporary schema is searched first unless the path names it.
+	if !slices.ContainsFunc(path, func(s string) bool { return strings.HasPrefix(s, "pg_temp_") }) {
+		for _, t := range session {
+			if strings.HasPrefix(t, "pg_temp_") {
+				path = append([]string{t}, path...)
+			}
+		}
+	}
+	return path
+}
+
+// sqlFunction analyzes the body of a function in language sql with its
+// arguments in place of the parameters.
+func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
+	if p.expanding(f.OID) {
+		return p.recursion(f, args)
+	}
+	body, names := f.Source, p.bodyNames(f)
+	if f.Body != "" {
+		body, names = f.Body, definitionNames(p.a.snap)
+	}
+	stmts := p.a.body(f, body)
+	if stmts == nil {
+		p.unknown("the body of "+funcName(f)+" could not be parsed", loc)
+		p.effect(Dynamic, "calls "+funcName(f)+", whose body could not be parsed")
+		v := p.result(f, args)
+		v.how, v.known = Opaque, false
+		return v
+	}
+	typed := make([]value, len(args))
+	for i, a := range args {
+		a.untyped = false
+		if a.typ == 0 && i < len(f.Args) && !anyTypes[f.Args[i]] {
+			a.typ = f.Args[i]
+		}
+		a.origin, a.known = Column{}, true
+		typed[i] = a
+	}
+	if f.Variadic != 0 && len(args) >= len(f.Args) && len(f.Args) > 0 {
+		// The last parameter is an array of all that is left.
+		n := len(f.Args)
+		rest := derived(p.combine(f.Args[n-1], typed[n-1:]...))
+		typed = append(slices.Clip(typed[:n-1]), rest)
+	}
+	q := p.within("function "+funcName(f), f.OID, names, parameterValues{f.Name, f.ArgNames, typed})
+	var cols []field
+	returns := false
+	for _, s := range stmts {
+		cols, returns = q.statement(s)
+	}
+	v := p.result(f, nil)
+	if !returns || f.Result == 2278 { // void
+		return constant(f.Result)
+	}
+	if len(cols) == 1 {
+		c := cols[0].value
+		if c.fields != nil && (v.fields != nil || p.rowRelation(f.Result) != nil) {
+			cols = c.fields
+		} else if v.fields == nil && p.rowRelation(f.Result) == nil {
+			c.set = f.ReturnsSet
+			typ := p.resultType(f, args)
+			if typ == 0 {
+				typ = c.typ
+			}
+			c = derived(c)
+			c.typ = typ
+			return c
+		}
+	}
+	r := p.row(f.Result, slices.Clone(cols))
+	r.set = f.ReturnsSet
+	if rel := p.rowRelation(f.Result); rel != nil {
+		i := 0
+		for _, c := range rel.Columns {
+			if c.Dropped {
+				continue
+			}
+			if i < len(r.fields) {
+				r.fields[i].name = c.Name
+				r.fields[i].value = derived(r.fields[i].value)
+			}
+			i++
+		}
+	} else {
+		for i := range r.fields {
+			if i < len(v.fields) {
+				r.fields[i].name = v.fields[i].name
+			}
+			r.fields[i].value = derived(r.fields[i].value)
+		}
+	}
+	if r.how == Plain {
+		r.how = Expression
+	}
+	return r
+}
+
+// operator calls what an operator with one operand (prefix) or two may mean.
+func (p *part) operator(name []string, args []value, loc int) value {
+	ops := p.names.operators(name)
+	bare := name[len(name)-1]
+	if bare == "<>" || bare == "!=" {
+		ops = append(slices.Clip(ops), p.names.operators(append(slices.Clone(name[:len(name)-1]), "<>"))...)
+	}
+	var fits []*catalog.Operator
+	best := -1
+	known := true
+	for _, a := range args {
+		known = known && (a.typ != 0 || a.untyped)
+	}
+	if len(args) == 2 && known && args[0].untyped != args[1].untyped {
+		// With one operand of unknown type the server first tries the other's
+		// type for both (manual, section 10.2).
+		if args[0].untyped {
+			if o := exactOperator(ops, p.baseType(args[1].typ), p.baseType(args[1].typ)); o != nil {
+				ops = []*catalog.Operator{o}
+			}
+		} else if o := exactOperator(ops, p.baseType(args[0].typ), p.baseType(args[0].typ)); o != nil {
+			ops = []*catalog.Operator{o}
+		}
+	}
+	for _, o := range ops {
+		params := []catalog.OID{o.Left, o.Right}
+		if len(args) == 1 {
+			if o.Left != 0 {
+				continue
+			}
+			params = params[1:]
+		} else if o.Left == 0 {
+			continue
+		}
+		exact, ok := 0, true
+		for i, a := range args {
+			if a.typ != 0 && (params[i] == a.typ || params[i] == p.baseType(a.typ)) {
+				exact++
+			} else if !p.coercible(a, params[i]) {
+				ok = false
+				break
+			}
+		}
+		if !ok {
+			continue
+		}
+		if known && exact > best {
+			best, fits = exact, nil
+		}
+		if !known || exact == best {
+			fits = append(fits, o)
+		}
+	}
+	if len(fits) == 0 {
+		v := derived(p.combine(0, args...))
+		if len(ops) == 0 || !p.anyRow(args) {
+			p.unknown("no operator "+qualified(name)+" takes operands of these types", loc)
+			v.how, v.known = Opaque, false
+		} else {
+			v.typ = boolOID // rows are compared part by part
+		}
+		return v
+	}
+	// Built-in functions only compute: one look at all of them is enough.
+	typ, pure := fits[0].Result, true
+	for _, o := range fits {
+		if o.Result != typ {
+			typ = 0
+		}
+		if f := p.a.snap.Function(o.Function); f == nil || !p.isBuiltin(f) {
+			pure = false
+		}
+	}
+	if anyTypes[typ] {
+		typ = 0
+		if f := p.a.snap.Function(fits[0].Function); f != nil {
+			typ = p.resultType(f, args)
+		}
+	}
+	if pure {
+		return derived(p.combine(typ, args...))
+	}
+	var vs []value
+	for _, o := range fits {
+		f := p.a.snap.Function(o.Function)
+		if f == nil {
+			p.unknown("the function behind the operator "+qualified(name)+" is not known", loc)
+			vs = append(vs, opaque(p.combine(0, args...).src))
+			continue
+		}
+		vs = append(vs, p.call(f, args, loc))
+	}
+	return derived(p.combine(typ, vs...))
+}
+
+func (p *part) anyRow(args []value) bool {
+	for _, a := range args {
+		if a.fields != nil || a.typ == recordOID || p.rowRelation(a.typ) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func exactOperator(ops []*catalog.Operator, left, right catalog.OID) *catalog.Operator {
+	var found *catalog.Operator
+	for _, o := range ops {
+		if o.Left == left && o.Right == right {
+			if found != nil {
+				return nil // the same in two schemas: leave both
+			}
+			found = o
+		}
+	}
+	return found
+}
+
+// cast returns v as a value of type to. name is for the report of an unknown
+// type and may be nil. context is that of catalog.Cast.
+func (p *part) cast(v value, to catalog.OID, name *pg.TypeName, context byte) value {
+	if to == 0 {
+		if name != nil {
+			p.unknown("the type "+qualified(strs(name.Names))+" does not exist", int(name.Location))
+		}
+		v = derived(v)
+		v.typ = 0
+		return v
+	}
+	if v.typ == to && !v.untyped {
+		if name != nil && len(name.Typmods) > 0 {
+			// A length is applied, unless it is the column's own.
+			v = derived(v)
+			v.known = false
+		}
+		return v
+	}
+	fields := v.fields
+	vs := []value{v}
+	for _, f := range p.castFunctions(v, to, context) {
+		vs = append(vs, p.call(f, []value{v}, -1))
+		fields = nil
+	}
+	p.domainChecks(to, v)
+	r := derived(p.combine(to, vs...))
+	if rel := p.rowRelation(to); rel != nil && fields != nil {
+		i := 0
+		for _, c := range rel.Columns {
+			if c.Dropped {
+				continue
+			}
+			if i < len(fields) {
+				f := derived(fields[i].value)
+				f.typ = c.Type
+				r.fields = append(r.fields, field{c.Name, f})
+			}
+			i++
+		}
+	} else if to == recordOID {
+		r.fields = fields
+	}
+	return r
+}
+
+// castFunctions returns the functions that are not built in and that a cast of
+// v to a type may call. A value of unknown type may be of any type that has one.
+func (p *part) castFunctions(v value, to catalog.OID, context byte) []*catalog.Function {
+	if v.untyped {
+		return nil
+	}
+	from, base := p.baseType(v.typ), p.baseType(to)
+	if ft, tt := p.a.snap.Type(from), p.a.snap.Type(base); ft != nil && tt != nil && ft.Element != 0 && tt.Element != 0 {
+		from, base = p.baseType(ft.Element), p.baseType(tt.Element)
+	}
+	var out []*catalog.Function
+	for _, c := range p.a.snap.CastsTo(base) {
+		if c.Function == 0 || v.typ != 0 && c.Source != from && c.Source != v.typ || context == 'i' && c.Context != 'i' {
+			continue
+		}
+		if f := p.a.snap.Function(c.Function); f != nil && !p.isBuiltin(f) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// coerceArgs calls the implicit casts that are not built in.
+func (p *part) coerceArgs(f *catalog.Function, args []value) []value {
+	var out []value
+	for i, a := range args {
+		if i >= len(f.Args) || a.typ == 0 || a.typ == f.Args[i] || anyTypes[f.Args[i]] {
+			continue
+		}
+		if fs := p.castFunctions(a, f.Args[i], 'i'); len(fs) > 0 {
+			if out == nil {
+				out = slices.Clone(args)
+			}
+			out[i] = p.cast(a, f.Args[i], nil, 'i')
+		}
+	}
+	if out == nil {
+		return args
+	}
+	return out
+}
+
+// domainChecks records what the check constraints of a domain evaluate.
+func (p *part) domainChecks(t catalog.OID, v value) {
+	for range 8 {
+		typ := p.a.snap.Type(t)
+		if typ == nil || typ.Kind != 'd' {
+			return
+		}
+		for _, c := range typ.Checks {
+			p.check("domain "+typ.Schema+"."+typ.Name, typ.OID, c.Expr, &scope{}, checkedValue{v})
+		}
+		t = typ.Base
+	}
+}
+
+// checkedValue is VALUE in a domain's check.
+type checkedValue struct{ v value }
+
+func (c checkedValue) numbered(int) (value, bool) { return value{}, false }
+func (c checkedValue) named(parts []string) (value, bool) {
+	return c.v, len(parts) == 1 && strings.EqualFold(parts[0], "value")
+}
+
+// check analyzes an expression of a definition: a check constraint, an index
+// expression, a default.
+func (p *part) check(step string, object catalog.OID, expr string, sc *scope, vars variables) value {
+	n := p.a.expression(expr)
+	if n == nil {
+		p.unknown("an expression of "+step+" could not be parsed", -1)
+		return opaque(nil)
+	}
+	if p.expanding(object) && len(p.stack) >= maxNesting {
+		p.unknown("definitions nest too deep at "+step, -1)
+		return opaque(nil)
+	}
+	q := p.within(step, object, definitionNames(p.a.snap), vars)
+	q.defined = true
+	return q.expr(n, sc)
+}

@@ -1,0 +1,172 @@
+package analysis
+
+import (
+	"slices"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
+)
+
+// with makes the WITH queries of a statement visible in sc. The function that
+// it returns analyzes those that nothing referred to: they may have effects.
+func (p *part) with(w *pg.WithClause, sc *scope) func() {
+	if w == nil {
+		return func() {}
+	}
+	var all []*cte
+	for _, n := range w.Ctes {
+		c := &cte{name: n.GetCommonTableExpr().GetCtename(), node: n.GetCommonTableExpr(), outer: sc.outer}
+		all = append(all, c)
+		if w.Recursive {
+			sc.ctes = &cteList{c, sc.ctes}
+			continue
+		}
+		// Only what stands before it is visible to a query, and it to what
+		// stands after.
+		c.ctes = sc.ctes
+		p.cteColumns(c)
+		sc.ctes = &cteList{c, sc.ctes}
+	}
+	for _, c := range all {
+		if w.Recursive {
+			c.ctes = sc.ctes
+		}
+	}
+	return func() {
+		for _, c := range all {
+			p.cteColumns(c)
+		}
+	}
+}
+
+// maxWithDepth bounds how deep WITH queries may refer to one another: the
+// server's own work on such chains is more than linear and cannot be
+// interrupted (PostgreSQL 15: 400 take seconds, 600 take 23).
+const maxWithDepth = 100
+
+// cteColumns returns the columns of a WITH query.
+func (p *part) cteColumns(c *cte) []field {
+	around := p.a.with
+	p.a.with = c
+	cols := p.cteResult(c)
+	p.a.with = around
+	if around != nil && around != c && c.state == 2 {
+		around.depth = max(around.depth, c.depth+1)
+		p.a.tooDeep = p.a.tooDeep || around.depth > maxWithDepth
+	}
+	return cols
+}
+
+func (p *part) cteResult(c *cte) []field {
+	switch c.state {
+	case 2:
+		return c.cols
+	case 1:
+		c.looping = true
+		if c.cols == nil {
+			p.unknown("the WITH query "+c.name+" refers to itself before its first part", -1)
+		}
+		return c.cols
+	}
+	c.state = 1
+	names := strs(c.node.Aliascolnames)
+	around := &scope{outer: c.outer, ctes: c.ctes}
+	if sel := c.node.Ctequery.GetSelectStmt(); sel != nil {
+		if sel.Op == pg.SetOperation_SETOP_UNION && sel.Larg != nil {
+			first := &scope{outer: c.outer, ctes: c.ctes}
+			p.with(sel.WithClause, first)
+			c.cols = c.columns(p, p.query(leftmost(sel), first), names)
+		}
+		for range 20 {
+			c.looping = false
+			cols := c.columns(p, p.query(sel, around), names)
+			same := len(cols) == len(c.cols)
+			if c.cols != nil {
+				for i := range cols {
+					if i >= len(c.cols) {
+						break
+					}
+					before := c.cols[i].src
+					cols[i].src = cols[i].src.Union(before)
+					same = same && len(cols[i].src) == len(before) && sameFields(cols[i].fields, c.cols[i].fields)
+				}
+			}
+			c.cols = cols
+			if !c.looping || same {
+				break
+			}
+		}
+		if c.looping {
+			// It may stop short of the fixed point only if the rounds ran out:
+			// then every column may derive from all.
+			var all value
+			for _, f := range c.cols {
+				all.src = all.src.Union(f.src)
+			}
+			check := c.columns(p, p.query(sel, around), names)
+			for i := range check {
+				if i < len(c.cols) && !c.cols[i].src.ContainsAll(check[i].src) {
+					for j := range c.cols {
+						c.cols[j].src, c.cols[j].how, c.cols[j].fields = all.src.Union(check[j].src), Expression, nil
+					}
+					break
+				}
+			}
+		}
+		if c.node.Ctequery.GetSelectStmt().Op != pg.SetOperation_SETOP_NONE {
+			for i := range c.cols {
+				c.cols[i].origin, c.cols[i].known = Column{}, true
+			}
+		}
+	} else {
+		cols, returns := p.statementIn(c.node.Ctequery, around)
+		c.cols = rename(slices.Clone(cols), names)
+		if !returns {
+			c.cols = nil
+		}
+	}
+	c.state = 2
+	return c.cols
+}
+
+func sameFields(a, b []field) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if len(a[i].src) != len(b[i].src) {
+			return false
+		}
+	}
+	return true
+}
+
+// leftmost returns the first part of a UNION, which cannot refer to the WITH
+// query itself.
+func leftmost(sel *pg.SelectStmt) *pg.SelectStmt {
+	for sel.Op == pg.SetOperation_SETOP_UNION && sel.Larg != nil {
+		sel = sel.Larg
+	}
+	return sel
+}
+
+// columns applies the column names, and adds what SEARCH and CYCLE add.
+func (c *cte) columns(p *part, cols []field, names []string) []field {
+	cols = rename(settle(cols), names)
+	of := func(list []*pg.Node) value {
+		var vs []value
+		for _, name := range strs(list) {
+			vs = append(vs, named(cols, name))
+		}
+		return derived(p.combine(0, vs...))
+	}
+	add := func(name string, v value) { cols = append(cols[:len(cols):len(cols)], field{name, v}) }
+	if s := c.node.SearchClause; s != nil && s.SearchSeqColumn != "" {
+		add(s.SearchSeqColumn, of(s.SearchColList))
+	}
+	if s := c.node.CycleClause; s != nil {
+		mark := of(s.CycleColList)
+		add(s.CycleMarkColumn, mark)
+		add(s.CyclePathColumn, mark)
+	}
+	return cols
+}

@@ -1,0 +1,702 @@
+package analysis
+
+import (
+	"slices"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
+)
+
+// query returns the output columns of a SELECT, VALUES or set operation. outer
+// is the query around it, nil for none.
+func (p *part) query(sel *pg.SelectStmt, outer *scope) []field {
+	if sel == nil {
+		return nil
+	}
+	defer p.leave()
+	if !p.enter() {
+		return nil
+	}
+	sc := &scope{outer: outer}
+	if outer != nil {
+		sc.ctes = outer.ctes
+	}
+	done := p.with(sel.WithClause, sc)
+	var cols []field
+	switch {
+	case sel.Op != pg.SetOperation_SETOP_NONE && sel.Op != pg.SetOperation_SET_OPERATION_UNDEFINED:
+		cols = p.setOperation(sel, sc)
+	case len(sel.ValuesLists) > 0:
+		cols = p.values(sel, sc)
+	default:
+		cols = p.selectFrom(sel, sc)
+	}
+	sc.targets = cols
+	p.orderBy(sel.SortClause, sc)
+	p.testExpr(sel.LimitCount, sc)
+	p.testExpr(sel.LimitOffset, sc)
+	if len(sel.LockingClause) > 0 && !p.defined {
+		p.effect(RowLock, "locks the rows that it reads")
+	}
+	done()
+	return cols
+}
+
+// testExpr records that an expression decides which rows come.
+func (p *part) testExpr(n *pg.Node, sc *scope) {
+	if n != nil {
+		p.test(p.expr(n, sc).src)
+	}
+}
+
+func (p *part) setOperation(sel *pg.SelectStmt, sc *scope) []field {
+	// The parser makes long chains of UNION left-deep; walk them without
+	// recursion.
+	var arms []*pg.SelectStmt
+	distinct := false
+	flatten := func(s *pg.SelectStmt) {
+		for chain := []*pg.SelectStmt{}; ; {
+			if s.Op == sel.Op && s.Op != pg.SetOperation_SETOP_EXCEPT && (s == sel || s.WithClause == nil && len(s.SortClause) == 0 && s.LimitCount == nil && s.LimitOffset == nil && len(s.LockingClause) == 0) {
+				distinct = distinct || !s.All
+				chain = append(chain, s.Rarg)
+				s = s.Larg
+				continue
+			}
+			arms = append(arms, s)
+			for _, r := range slices.Backward(chain) {
+				arms = append(arms, r)
+			}
+			return
+		}
+	}
+	if sel.Op == pg.SetOperation_SETOP_EXCEPT {
+		arms, distinct = []*pg.SelectStmt{sel.Larg, sel.Rarg}, true
+	} else {
+		flatten(sel)
+	}
+	var cols []field
+	var vs [][]value
+	for i, arm := range arms {
+		c := p.query(arm, sc)
+		if i == 0 {
+			cols = slices.Clone(c)
+			vs = make([][]value, len(c))
+		}
+		for j := range cols {
+			if j < len(c) {
+				vs[j] = append(vs[j], c[j].value)
+			}
+		}
+	}
+	for j := range cols {
+		cols[j].value = derived(p.either(commonType(vs[j]), vs[j]...))
+		if distinct || sel.Op != pg.SetOperation_SETOP_UNION {
+			p.test(cols[j].src)
+		}
+	}
+	return cols
+}
+
+// commonType returns the type of values that the server brings to one type, or
+// 0 when that is not obvious.
+func commonType(vs []value) catalog.OID {
+	var t catalog.OID
+	for _, v := range vs {
+		switch {
+		case v.untyped:
+		case v.typ == 0 || t != 0 && t != v.typ:
+			return 0
+		default:
+			t = v.typ
+		}
+	}
+	if t == 0 {
+		return textOID // all of unknown type: the server makes them text
+	}
+	return t
+}
+
+func (p *part) values(sel *pg.SelectStmt, sc *scope) []field {
+	var vs [][]value
+	for _, row := range sel.ValuesLists {
+		i := 0
+		add := func(v value) {
+			if i == len(vs) {
+				vs = append(vs, nil)
+			}
+			vs[i] = append(vs[i], v)
+			i++
+		}
+		for _, n := range row.GetList().GetItems() {
+			if n.GetSetToDefault() != nil {
+				add(value{how: Constant, known: true})
+			} else if cols, ok := p.expandStar(n, sc); ok {
+				for _, c := range cols {
+					add(c.value)
+				}
+			} else {
+				add(p.expr(n, sc))
+			}
+		}
+	}
+	cols := make([]field, len(vs))
+	for i, v := range vs {
+		if len(v) == 1 {
+			cols[i] = field{columnN(i), v[0]}
+			cols[i].origin = Column{}
+			cols[i].known = true
+			continue
+		}
+		cols[i] = field{columnN(i), derived(p.either(commonType(v), v...))}
+	}
+	return cols
+}
+
+func columnN(i int) string { return "column" + itoa(i+1) }
+
+func (p *part) selectFrom(sel *pg.SelectStmt, sc *scope) []field {
+	p.from(sel.FromClause, sc)
+	p.testExpr(sel.WhereClause, sc)
+	sc.windows = map[string]*pg.WindowDef{}
+	for _, w := range sel.WindowClause {
+		if def := w.GetWindowDef(); def != nil {
+			sc.windows[def.Name] = def
+			p.window(def, sc)
+		}
+	}
+	cols := p.targets(sel.TargetList, sc)
+	sc.targets = cols
+	p.groupBy(sel.GroupClause, sc)
+	p.testExpr(sel.HavingClause, sc)
+	for _, n := range sel.DistinctClause {
+		if n == nil || n.Node == nil {
+			// Plain DISTINCT: every output decides.
+			for _, c := range cols {
+				p.test(c.src)
+			}
+			continue
+		}
+		p.sortKey(n, sc)
+	}
+	return cols
+}
+
+// from adds the entries of a FROM list to sc.
+func (p *part) from(list []*pg.Node, sc *scope) {
+	for _, n := range list {
+		if it := p.fromItem(n, sc, nil); it != nil {
+			sc.items = append(sc.items, it)
+		}
+	}
+}
+
+// fromItem analyzes one entry of FROM. left are the entries to its left in the
+// same join tree, which LATERAL may refer to.
+func (p *part) fromItem(n *pg.Node, sc *scope, left []*item) *item {
+	if n == nil {
+		return nil
+	}
+	defer p.leave()
+	if !p.enter() {
+		return nil
+	}
+	lateral := func(on bool) *scope {
+		if !on {
+			return &scope{outer: sc.outer, ctes: sc.ctes}
+		}
+		return &scope{outer: sc.outer, ctes: sc.ctes, items: append(slices.Clip(sc.items), left...)}
+	}
+	switch n := n.Node.(type) {
+	case *pg.Node_RangeVar:
+		return single(p.rangeVar(n.RangeVar, sc))
+	case *pg.Node_RangeSubselect:
+		sub := n.RangeSubselect
+		cols := p.subquery(sub.Subquery, lateral(sub.Lateral))
+		return single(p.derivedSource(sub.Alias, cols))
+	case *pg.Node_RangeFunction:
+		return single(p.rangeFunction(n.RangeFunction, lateral(true)))
+	case *pg.Node_RangeTableFunc:
+		return single(p.rangeTableFunc(n.RangeTableFunc, lateral(true)))
+	case *pg.Node_RangeTableSample:
+		it := p.fromItem(n.RangeTableSample.Relation, sc, left)
+		for _, a := range n.RangeTableSample.Args {
+			p.testExpr(a, lateral(true))
+		}
+		p.testExpr(n.RangeTableSample.Repeatable, lateral(true))
+		return it
+	case *pg.Node_JoinExpr:
+		return p.join(n.JoinExpr, sc, left)
+	}
+	p.unknown("an entry of FROM of kind "+kindOf(n), -1)
+	return nil
+}
+
+func single(src *source) *item {
+	if src == nil {
+		return nil
+	}
+	return &item{sources: []*source{src}, visible: src.cols}
+}
+
+// rangeVar finds a name of FROM: a WITH query or a relation.
+func (p *part) rangeVar(rv *pg.RangeVar, sc *scope) *source {
+	alias := rv.Relname
+	var names []string
+	if rv.Alias != nil {
+		alias = rv.Alias.Aliasname
+		names = strs(rv.Alias.Colnames)
+	}
+	if rv.Schemaname == "" && rv.Catalogname == "" {
+		if c := p.withQuery(sc.ctes, rv.Relname); c != nil {
+			cols := rename(p.cteColumns(c), names)
+			src := &source{alias: alias, cols: cols, whole: p.row(recordOID, cols)}
+			return src
+		}
+	}
+	rel := p.names.relation(rangeVarParts(rv))
+	if rel == nil {
+		p.unknownRelation(rv)
+		return &source{alias: alias}
+	}
+	return p.relationIn(rel, alias, names)
+}
+
+// relationIn makes the source of a relation that is read.
+func (p *part) relationIn(rel *catalog.Relation, alias string, names []string) *source {
+	if !rel.Readable() {
+		p.unknown(relName(rel)+" cannot be read", -1)
+		return &source{alias: alias}
+	}
+	p.read(rel)
+	src := p.relationSource(rel, alias)
+	if len(names) > 0 {
+		src.cols = rename(src.cols, names)
+		whole := src.whole
+		whole.fields = src.cols
+		src.whole = whole
+	}
+	return src
+}
+
+func (p *part) unknownRelation(rv *pg.RangeVar) {
+	p.unknown("the relation "+qualified(rangeVarParts(rv))+" does not exist", int(rv.Location))
+}
+
+// derivedSource makes the source of a subquery or function with an alias.
+func (p *part) derivedSource(alias *pg.Alias, cols []field) *source {
+	name := ""
+	if alias != nil {
+		name = alias.Aliasname
+		cols = rename(cols, strs(alias.Colnames))
+	}
+	return &source{alias: name, cols: cols, whole: p.row(recordOID, cols)}
+}
+
+// subquery analyzes a statement in parentheses.
+func (p *part) subquery(n *pg.Node, sc *scope) []field {
+	sel := n.GetSelectStmt()
+	if sel == nil {
+		p.unknown("a subquery of kind "+kindOf(n.GetNode()), -1)
+		return nil
+	}
+	return settle(p.query(sel, sc))
+}
+
+// settle gives outputs of unknown type the type text, as the server does where
+// a query's result is used by another.
+func settle(cols []field) []field {
+	cols = slices.Clone(cols)
+	for i := range cols {
+		if cols[i].untyped {
+			cols[i].untyped = false
+			if cols[i].typ == 0 {
+				cols[i].typ = textOID
+			}
+		}
+	}
+	return cols
+}
+
+func (p *part) join(j *pg.JoinExpr, sc *scope, left []*item) *item {
+	l := p.fromItem(j.Larg, sc, left)
+	if l == nil {
+		l = &item{}
+	}
+	r := p.fromItem(j.Rarg, sc, append(slices.Clip(left), l))
+	if r == nil {
+		r = &item{}
+	}
+	if !p.spend((len(l.sources) + len(l.visible) + len(r.visible)) / 4) {
+		return nil
+	}
+	it := &item{sources: append(slices.Clip(l.sources), r.sources...)}
+	using := strs(j.UsingClause)
+	if j.IsNatural {
+		using = nil
+		for _, f := range l.visible {
+			if slices.ContainsFunc(r.visible, func(g field) bool { return g.name == f.name }) {
+				using = append(using, f.name)
+			}
+		}
+	}
+	var merged []field
+	for _, name := range using {
+		lv, rv := named(l.visible, name), named(r.visible, name)
+		p.reference(lv)
+		p.reference(rv)
+		p.test(lv.src)
+		p.test(rv.src)
+		var v value
+		switch {
+		case j.Jointype == pg.JoinType_JOIN_FULL:
+			v = derived(p.either(commonType([]value{lv, rv}), lv, rv))
+		case j.Jointype == pg.JoinType_JOIN_RIGHT:
+			v = rv
+		default:
+			v = lv
+		}
+		if lv.typ != rv.typ {
+			// The server casts one side to the other's type.
+			v.known = false
+		}
+		merged = append(merged, field{name, v})
+	}
+	it.visible = append(it.visible, merged...)
+	for _, side := range []*item{l, r} {
+		for _, f := range side.visible {
+			if !slices.Contains(using, f.name) {
+				it.visible = append(it.visible, f)
+			}
+		}
+	}
+	if j.Quals != nil {
+		on := &scope{outer: sc.outer, ctes: sc.ctes, items: append(append(slices.Clip(sc.items), left...), it), windows: sc.windows}
+		// Only the two sides can be named in ON; what stands left of the join
+		// cannot, but finding it would only add to the tests.
+		on.items = []*item{it}
+		on.outer = &scope{outer: sc.outer, ctes: sc.ctes, items: append(slices.Clip(sc.items), left...)}
+		p.testExpr(j.Quals, on)
+	}
+	if j.JoinUsingAlias != nil {
+		it.sources = append(it.sources, &source{alias: j.JoinUsingAlias.Aliasname, cols: merged, whole: p.row(recordOID, merged)})
+	}
+	if j.Alias != nil {
+		cols := rename(it.visible, strs(j.Alias.Colnames))
+		return single(&source{alias: j.Alias.Aliasname, cols: cols, whole: p.row(recordOID, cols)})
+	}
+	return it
+}
+
+func named(cols []field, name string) value {
+	for _, f := range cols {
+		if f.name == name {
+			return f.value
+		}
+	}
+	return value{}
+}
+
+// rangeFunction analyzes functions in FROM (manual, section 7.2.1.4).
+func (p *part) rangeFunction(rf *pg.RangeFunction, sc *scope) *source {
+	alias := ""
+	var aliasCols []string
+	if rf.Alias != nil {
+		alias = rf.Alias.Aliasname
+		aliasCols = strs(rf.Alias.Colnames)
+	}
+	var cols []field
+	scalar := len(rf.Functions) == 1
+	rowType := recordOID
+	for _, f := range rf.Functions {
+		items := f.GetList().GetItems()
+		if len(items) == 0 {
+			continue
+		}
+		call := items[0]
+		name := p.columnName(call)
+		if alias == "" {
+			alias = name
+		}
+		if fc := call.GetFuncCall(); fc != nil && len(fc.Args) > 1 && isUnnest(strs(fc.Funcname)) {
+			// unnest(a, b) in FROM is ROWS FROM (unnest(a), unnest(b)).
+			for _, arg := range fc.Args {
+				cols = append(cols, p.elements(p.expr(arg, sc), name)...)
+			}
+			scalar = false
+			continue
+		}
+		v := p.expr(call, sc)
+		defs := rf.Coldeflist
+		if len(items) > 1 && len(items[1].GetList().GetItems()) > 0 {
+			defs = items[1].GetList().GetItems()
+		}
+		switch {
+		case len(defs) > 0:
+			scalar = false
+			for i, d := range defs {
+				cd := d.GetColumnDef()
+				f := derived(v)
+				if i < len(v.fields) {
+					f = v.fields[i].value
+				}
+				f.fields, f.set = nil, false
+				f.typ = p.typeOf(cd.GetTypeName())
+				f.known = f.origin == (Column{})
+				cols = append(cols, field{cd.GetColname(), f})
+			}
+		default:
+			if parts := p.parts(v); parts != nil {
+				scalar = false
+				if len(rf.Functions) == 1 && !rf.Ordinality && v.typ != 0 {
+					rowType = v.typ
+				}
+				for _, f := range parts {
+					f.set = false
+					f.origin, f.known = Column{}, true
+					cols = append(cols, f)
+				}
+				break
+			}
+			v.set = false
+			if alias != "" && len(rf.Functions) == 1 && rf.Alias != nil {
+				name = alias
+			}
+			if out := p.outName(call); out != "" {
+				name = out
+			}
+			v = derived(v)
+			cols = append(cols, field{name, v})
+		}
+	}
+	if rf.Ordinality {
+		o := constant(int8OID)
+		o.how = Count
+		cols = append(cols, field{"ordinality", o})
+	}
+	cols = rename(cols, aliasCols)
+	src := &source{alias: alias, cols: cols, whole: p.row(rowType, cols)}
+	if scalar && len(cols) > 0 {
+		src.whole = cols[0].value
+	}
+	return src
+}
+
+// outName returns the name of the only OUT parameter of the function that n,
+// which has just been analyzed, calls: it is the column's name, whatever the
+// alias (chooseScalarFunctionAlias in parse_relation.c). "" means that there is
+// none.
+func (p *part) outName(n *pg.Node) string {
+	if n.GetFuncCall() == nil {
+		return ""
+	}
+	name := ""
+	for i, f := range p.a.called {
+		out := ""
+		if len(f.OutTypes) == 1 && len(f.OutNames) == 1 {
+			out = f.OutNames[0]
+		}
+		if i > 0 && out != name {
+			p.unknown("which function "+qualified(strs(n.GetFuncCall().Funcname))+" is, and so how its column is called, is not known", int(n.GetFuncCall().Location))
+		}
+		name = out
+	}
+	return name
+}
+
+func isUnnest(parts []string) bool {
+	return len(parts) > 0 && parts[len(parts)-1] == "unnest" && (len(parts) == 1 || parts[0] == "pg_catalog")
+}
+
+// elements returns the columns of unnest of an array value.
+func (p *part) elements(v value, name string) []field {
+	e := derived(v)
+	e.typ = 0
+	if t := p.a.snap.Type(p.baseType(v.typ)); t != nil {
+		e.typ = t.Element
+	}
+	e.set = false
+	if e.fields == nil {
+		if parts := p.parts(e); parts != nil {
+			return parts
+		}
+	} else {
+		return e.fields
+	}
+	return []field{{name, e}}
+}
+
+// rangeTableFunc analyzes XMLTABLE.
+func (p *part) rangeTableFunc(tf *pg.RangeTableFunc, sc *scope) *source {
+	base := []value{p.expr(tf.Docexpr, sc), p.expr(tf.Rowexpr, sc)}
+	for _, ns := range tf.Namespaces {
+		if rt := ns.GetResTarget(); rt != nil {
+			base = append(base, p.expr(rt.Val, sc))
+		}
+	}
+	var cols []field
+	for _, n := range tf.Columns {
+		c := n.GetRangeTableFuncCol()
+		if c.GetForOrdinality() {
+			o := constant(int4OID)
+			o.how = Count
+			cols = append(cols, field{c.Colname, o})
+			continue
+		}
+		vs := slices.Clone(base)
+		if c.Colexpr != nil {
+			vs = append(vs, p.expr(c.Colexpr, sc))
+		}
+		if c.Coldefexpr != nil {
+			vs = append(vs, p.expr(c.Coldefexpr, sc))
+		}
+		cols = append(cols, field{c.Colname, p.combine(p.typeOf(c.TypeName), vs...)})
+	}
+	return p.derivedSource(tf.Alias, cols)
+}
+
+// targets analyzes a target list, * expanded.
+func (p *part) targets(list []*pg.Node, sc *scope) []field {
+	var cols []field
+	for _, n := range list {
+		rt := n.GetResTarget()
+		if rt == nil {
+			p.unknown("an output of kind "+kindOf(n.GetNode()), -1)
+			cols = append(cols, field{"?column?", p.everything(sc)})
+			continue
+		}
+		if len(cols) > maxColumns {
+			p.unknown("more output columns than a result can have", -1)
+			return cols
+		}
+		if expanded, ok := p.expandStar(rt.Val, sc); ok {
+			cols = append(cols, expanded...)
+			continue
+		}
+		v := p.expr(rt.Val, sc)
+		v.set = false
+		name := rt.Name
+		if name == "" {
+			name = p.columnName(rt.Val)
+		}
+		cols = append(cols, field{name, v})
+	}
+	return cols
+}
+
+// expandStar expands an output that ends in *.
+func (p *part) expandStar(n *pg.Node, sc *scope) ([]field, bool) {
+	switch n := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		fields := n.ColumnRef.Fields
+		if len(fields) == 0 || fields[len(fields)-1].GetAStar() == nil {
+			return nil, false
+		}
+		cols, ok := p.star(strs(fields[:len(fields)-1]), sc)
+		if !ok {
+			p.unknown("the relation "+qualified(strs(fields[:len(fields)-1]))+" is not in FROM", int(n.ColumnRef.Location))
+			v := p.everything(sc)
+			return []field{{"?column?", v}}, true
+		}
+		return cols, true
+	case *pg.Node_AIndirection:
+		ind := n.AIndirection.Indirection
+		if len(ind) == 0 || ind[len(ind)-1].GetAStar() == nil {
+			return nil, false
+		}
+		v := p.indirect(p.expr(n.AIndirection.Arg, sc), ind[:len(ind)-1], sc)
+		cols := slices.Clone(p.parts(v))
+		for i, f := range cols {
+			cols[i].known = f.known && f.origin == Column{} // as in attribute
+		}
+		if cols == nil {
+			p.unknown("the columns of a row are not known", -1)
+			v.how, v.known = Opaque, false
+			return []field{{"?column?", v}}, true
+		}
+		return cols, true
+	}
+	return nil, false
+}
+
+// groupBy records what rows are grouped by.
+func (p *part) groupBy(list []*pg.Node, sc *scope) {
+	for _, n := range list {
+		if gs := n.GetGroupingSet(); gs != nil {
+			p.groupBy(gs.Content, sc)
+			continue
+		}
+		if r := n.GetRowExpr(); r != nil {
+			p.groupBy(r.Args, sc)
+			continue
+		}
+		p.sortKey(n, sc)
+	}
+}
+
+func (p *part) orderBy(list []*pg.Node, sc *scope) {
+	for _, n := range list {
+		sb := n.GetSortBy()
+		if sb == nil {
+			continue
+		}
+		p.sortKey(sb.Node, sc)
+		p.sortOperator(sb, sc)
+	}
+}
+
+// sortKey records the columns behind an ORDER BY, GROUP BY or DISTINCT ON key:
+// a position, an output name, a column or an expression. Where a name is an
+// output and a column, both count.
+func (p *part) sortKey(n *pg.Node, sc *scope) {
+	if c := n.GetAConst(); c != nil {
+		if i := c.GetIval(); i != nil && i.Ival >= 1 && int(i.Ival) <= len(sc.targets) {
+			p.test(sc.targets[i.Ival-1].src)
+			return
+		}
+	}
+	if ref := n.GetColumnRef(); ref != nil && len(ref.Fields) == 1 {
+		name := ref.Fields[0].GetString_().GetSval()
+		found := false
+		for _, t := range sc.targets {
+			if t.name == name {
+				p.test(t.src)
+				found = true
+			}
+		}
+		if v, ok := p.column([]string{name}, sc); ok {
+			p.test(v.src)
+			found = true
+		}
+		if found {
+			return
+		}
+	}
+	p.testExpr(n, sc)
+}
+
+// sortOperator records a call through ORDER BY ... USING operator.
+func (p *part) sortOperator(sb *pg.SortBy, sc *scope) {
+	if len(sb.UseOp) > 0 {
+		v := p.expr(sb.Node, sc)
+		p.operator(strs(sb.UseOp), []value{v, v}, int(sb.Location))
+	}
+}
+
+// window records what a window is partitioned, ordered and framed by.
+func (p *part) window(w *pg.WindowDef, sc *scope) {
+	for _, n := range w.PartitionClause {
+		p.sortKeyExpr(n, sc)
+	}
+	for _, n := range w.OrderClause {
+		if sb := n.GetSortBy(); sb != nil {
+			p.sortKeyExpr(sb.Node, sc)
+			p.sortOperator(sb, sc)
+		}
+	}
+	p.testExpr(w.StartOffset, sc)
+	p.testExpr(w.EndOffset, sc)
+}
+
+// sortKeyExpr is sortKey where only expressions are allowed.
+func (p *part) sortKeyExpr(n *pg.Node, sc *scope) { p.testExpr(n, sc) }

@@ -1,0 +1,51 @@
+-- Dates, times, intervals.
+CREATE TABLE event (id int, d date, t time, tz timetz, ts timestamp, tstz timestamptz, iv interval, txt text);
+INSERT INTO event VALUES (1, '2024-02-29', '10:30', '10:30+02', '2024-02-29 10:30', '2024-02-29 10:30+00', '1 day 2 hours', '2024-01-01'), (2, 'infinity', '00:00', '00:00+00', '-infinity', '2000-01-01 00:00+00', '-3 months', '1999-12-31');
+SELECT d + 1, d - 1, d - date '2024-01-01', d + t, d + iv, ts - iv, ts - timestamp '2024-01-01', tstz + iv FROM event WHERE id = 1;
+SELECT iv * 2, iv / 2, -iv, iv + iv, iv - interval '1 hour', t + iv, tz + iv, t - time '01:00', 2 * iv FROM event;
+SELECT extract(year FROM d), extract(epoch FROM tstz), extract(dow FROM ts), extract(hour FROM t), extract(day FROM iv) FROM event WHERE id = 1;
+SELECT date_part('month', d), date_trunc('day', ts), date_trunc('hour', tstz, 'UTC'), date_trunc('month', iv) FROM event WHERE id = 1;
+SELECT date_bin('15 minutes', ts, timestamp '2001-01-01') FROM event WHERE id = 1;
+SELECT age(ts), age(ts, timestamp '2000-01-01'), age(tstz), justify_days(iv), justify_hours(iv), justify_interval(iv) FROM event WHERE id = 1;
+SELECT current_date, current_time, current_timestamp, localtime, localtimestamp, current_time(2), localtimestamp(0), now(), clock_timestamp();
+SELECT statement_timestamp() >= transaction_timestamp(), timeofday() IS NOT NULL;
+SELECT ts AT TIME ZONE 'UTC', tstz AT TIME ZONE 'Europe/Paris', tz AT TIME ZONE interval '-03:00', timezone('UTC', ts) FROM event WHERE id = 1;
+SELECT to_char(ts, 'YYYY-MM-DD'), to_char(iv, 'HH24'), to_timestamp('2024', 'YYYY'), to_date(txt, 'YYYY-MM-DD') FROM event;
+SELECT make_date(2024, 1, id), make_time(1, 2, 3.5), make_timestamp(2024, 1, 1, 0, 0, 0), make_timestamptz(2024, 1, 1, 0, 0, 0, 'UTC'), make_interval(days => id, hours => 2) FROM event;
+SELECT isfinite(d), isfinite(ts), isfinite(iv) FROM event;
+SELECT (d, d + 5) OVERLAPS (date '2024-03-01', interval '1 day') FROM event WHERE id = 1;
+SELECT (ts, iv) OVERLAPS (ts, ts + iv) FROM event WHERE id = 1;
+SELECT d::text, ts::date, tstz::time, ts::timestamptz, txt::date, d::timestamp, tstz::timetz, iv::text, t::interval FROM event WHERE id = 1;
+SELECT date '2024-01-01', timestamp '2024-01-01 10:00', timestamptz 'now' > 'yesterday', interval '1' day, interval '2 days 3' hour, interval(3) '1.234 sec', time with time zone '10:00+01';
+SELECT timestamp(2) '2024-01-01 10:00:00.123', 'tomorrow'::date > 'today'::date, interval 'P1Y2M' , time '10:00' < t FROM event;
+SELECT d = ts, d < tstz, ts <> tstz, t > tz, d BETWEEN '2024-01-01' AND '2024-12-31' FROM event;
+SELECT generate_series(d, d + 2, interval '1 day') FROM event WHERE id = 1;
+SELECT g::date FROM event, generate_series(ts, ts + interval '2 days', '1 day') AS g WHERE id = 1;
+SELECT max(d), min(tstz), sum(iv), avg(iv), count(t) FROM event;
+SELECT date_trunc('month', tstz) AS month, count(*) FROM event GROUP BY 1 ORDER BY month;
+SELECT greatest(d, date '2020-01-01'), least(ts, localtimestamp), coalesce(tstz, now()) FROM event;
+SELECT txt::timestamp + iv AS later, (txt || ' 10:00')::timestamptz FROM event;
+SELECT d - ts, d + interval '1 month', ts::date - d FROM event WHERE id = 1;
+SELECT timestamptz(d), "timestamp"(d), "time"(ts), date(ts) FROM event WHERE id = 1;
+SELECT pg_sleep(0), pg_postmaster_start_time() < now(), pg_conf_load_time() IS NOT NULL;
+--! error 22007
+SELECT 'not a date'::date;
+--! error 22008
+SELECT date '2023-02-30';
+--! error 42883
+SELECT d + d FROM event;
+SET timezone = 'Asia/Tokyo';
+SELECT tstz FROM event;
+SET TIME ZONE LOCAL;
+SET TIME ZONE -3;
+SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE;
+RESET timezone;
+SET datestyle = 'German';
+RESET datestyle;
+SET intervalstyle TO iso_8601;
+SHOW intervalstyle;
+SHOW timezone;
+SHOW TIME ZONE;
+UPDATE event SET ts = ts + iv, d = d + 1 WHERE id = 1 RETURNING d, ts::date AS day;
+DELETE FROM event WHERE d = 'infinity' RETURNING iv;
+DROP TABLE event;

@@ -1,0 +1,113 @@
+package analysis
+
+import "github.com/guardedpg/guardedpg/internal/catalog"
+
+// A value is what is known of an expression's result.
+type value struct {
+	src    Columns     // base columns that flow in
+	how    Derivation  // Opaque is the zero value: forgetting to set it is seen as not known
+	typ    catalog.OID // 0 when not known
+	origin Column      // see Output.Origin
+	known  bool        // origin is known
+	fields []field     // of a row whose parts are known, else nil
+	lits   *litNode    // constants and parameters that flow in
+	// untyped is true for a bare string constant or NULL: the server calls its
+	// type unknown and gives it the type that the place wants.
+	untyped bool
+	// set is true for a result that has any number of rows (set-returning).
+	set bool
+}
+
+// A field is one named part of a row.
+type field struct {
+	name string
+	value
+}
+
+// constant returns a value that derives from no column.
+func constant(typ catalog.OID) value { return value{how: Constant, typ: typ, known: true} }
+
+// opaque returns a value of unknown origin; src are columns that are known to
+// flow in at least.
+func opaque(src Columns) value { return value{src: src} }
+
+// combine returns a value of type typ computed from all of vs, and records that
+// their literals meet their columns.
+func (p *part) combine(typ catalog.OID, vs ...value) value {
+	r := value{how: Constant, typ: typ, known: true}
+	for _, v := range vs {
+		r.src = r.src.Union(v.src)
+		r.lits = p.joinLits(r.lits, v.lits)
+		r.set = r.set || v.set
+		switch {
+		case v.how == Opaque:
+			r.how = Opaque
+		case r.how == Opaque, v.how == Constant:
+		case v.how == Aggregate, r.how == Aggregate:
+			r.how = Aggregate
+		case v.how == Count && r.how == Constant:
+			r.how = Count
+		case v.how == Count:
+		default:
+			r.how = Expression
+		}
+	}
+	p.meet(r.lits, r.src)
+	return r
+}
+
+// either returns a value that is one of vs, unchanged: what CASE, COALESCE and
+// set operations give. It keeps the parts of rows where all have the same.
+func (p *part) either(typ catalog.OID, vs ...value) value {
+	r := p.combine(typ, vs...)
+	var rows []value
+	for _, v := range vs {
+		if v.fields == nil && p.rowRelation(v.typ) != nil {
+			v.fields = p.parts(v)
+		}
+		if v.fields != nil {
+			rows = append(rows, v)
+		} else if len(v.src) > 0 || v.how == Opaque {
+			return r
+		}
+	}
+	if len(rows) == 0 {
+		return r
+	}
+	n := len(rows[0].fields)
+	for _, v := range rows {
+		if len(v.fields) != n {
+			return r
+		}
+	}
+	r.fields = make([]field, n)
+	for i := range n {
+		parts := make([]value, len(rows))
+		for j, v := range rows {
+			parts[j] = v.fields[i].value
+		}
+		r.fields[i] = field{rows[0].fields[i].name, p.combine(rows[0].fields[i].typ, parts...)}
+	}
+	return r
+}
+
+// row returns a composite value of fields.
+func (p *part) row(typ catalog.OID, fields []field) value {
+	vs := make([]value, len(fields))
+	for i, f := range fields {
+		vs[i] = f.value
+	}
+	r := p.combine(typ, vs...)
+	r.fields = fields
+	return r
+}
+
+// derived returns v as an expression of itself: same sources, not unchanged.
+func derived(v value) value {
+	if v.how == Plain {
+		v.how = Expression
+	}
+	v.origin, v.known = Column{}, true
+	v.untyped = false
+	return v
+}

@@ -1,0 +1,74 @@
+package guardedpg
+
+import (
+	"database/sql/driver"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/guardedpg/guardedpg/audit"
+	"github.com/guardedpg/guardedpg/guard"
+)
+
+// payloadMode is how much of the result is kept: what the policy says of its
+// tables, or else the configuration.
+func (r *run) payloadMode() audit.PayloadMode {
+	switch r.decision.Payload {
+	case guard.PayloadNone:
+		return audit.PayloadNone
+	case guard.PayloadDigest:
+		return audit.PayloadDigest
+	case guard.PayloadFull:
+		return audit.PayloadFull
+	}
+	return r.conn.connector.cfg.Payload
+}
+
+// keep begins to keep what the result delivers and what it masks.
+func (r *Rows) keep() {
+	c := &r.run.conn.record
+	if mode := r.run.payloadMode(); mode != audit.PayloadNone && c.payloads != nil {
+		r.payload = c.payloads.Payload(r.run.id, mode, r.Columns())
+	}
+	if len(r.masks) > 0 && c.sealer != nil {
+		r.originals = c.sealer.Originals(r.run.id, "")
+	}
+}
+
+// seal keeps an original that is about to be masked.
+func (r *Rows) seal(column int, v driver.Value) error {
+	original := r.rows.RawValues()[column]
+	if r.fields[column].Format != pgx.TextFormatCode {
+		text, _, _ := argText(v)
+		original = []byte(text)
+	}
+	if err := r.originals.Value(r.delivered-1, column, original); err != nil {
+		return notRecorded(r.run, err)
+	}
+	return nil
+}
+
+// closeKept ends what keep began, and puts it into the outcome in hand.
+func (r *Rows) closeKept(c *recorder) error {
+	if r.payload != nil {
+		p, err := r.payload.Close()
+		if err != nil {
+			return notRecorded(r.run, err)
+		}
+		c.result.Payload = p
+		if p != nil {
+			c.result.Bytes = p.Bytes
+		}
+	}
+	if r.originals != nil {
+		ref, err := r.originals.Close()
+		if err != nil {
+			return notRecorded(r.run, err)
+		}
+		for i := range c.rec.Masks {
+			if !c.rec.Masks[i].Clear {
+				c.rec.Masks[i].Sealed = ref
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,410 @@
+package guardedpg
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/guardedpg/guardedpg/audit"
+	"github.com/guardedpg/guardedpg/guard"
+	"github.com/guardedpg/guardedpg/identity"
+	"github.com/guardedpg/guardedpg/internal/analysis"
+)
+
+// A recorder writes the records of one connection. It keeps what does not change
+// from one statement to the next: a sink takes nothing of a record with it.
+type recorder struct {
+	sink     audit.Sink
+	session  string
+	strict   bool
+	payloads audit.PayloadSink // nil when the sink keeps none
+	sealer   audit.Sealer      // nil when the sink seals nothing
+	database audit.Database
+	who      identity.Identity // of principal
+	person   audit.Principal
+
+	rec     audit.Record
+	sql     audit.SQL
+	args    []audit.Arg
+	verdict audit.Verdict
+	result  audit.Outcome
+}
+
+// principal makes the recorded form of an identity.
+func principal(i identity.Identity) audit.Principal {
+	return audit.Principal{
+		Issuer: i.Issuer(), Subject: i.Subject(), Groups: i.Groups(), Attributes: i.Attributes(), Verified: i.Verified(),
+	}
+}
+
+// next begins a record about a run.
+func (c *recorder) next(kind audit.Kind, r *run) *audit.Record {
+	c.rec = audit.Record{Kind: kind, Session: c.session, Database: &c.database}
+	if r != nil {
+		c.rec.Statement = r.id
+		if !r.who.IsZero() {
+			if c.who != r.who {
+				c.who, c.person = r.who, principal(r.who)
+			}
+			c.rec.Who = &c.person
+		}
+	}
+	return &c.rec
+}
+
+// write appends the record in hand. Its error is a refusal of class ErrAudit.
+func (c *recorder) write(r *run) (uint64, error) {
+	seq, err := c.sink.Append(&c.rec)
+	if err != nil {
+		return 0, notRecorded(r, err)
+	}
+	return seq, nil
+}
+
+func (c *recorder) wait(ctx context.Context, r *run, seq uint64, d audit.Durability) error {
+	if err := c.sink.Wait(ctx, seq, d); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return err
+		}
+		return notRecorded(r, err)
+	}
+	return nil
+}
+
+func notRecorded(r *run, err error) error {
+	e := &RefusedError{Class: ErrAudit, Reason: "its record could not be written",
+		Hint: "nothing runs until the trail can be written again; tell whoever operates this program", Err: err}
+	if r != nil {
+		e.Statement = r.id
+	}
+	return e
+}
+
+// sqlRecord is the recorded form of a plan's text, without arguments.
+type sqlRecord struct {
+	recorded audit.SQL
+	// sealedParams are the numbers, from 1, of the parameters that meet a
+	// protected column.
+	sealedParams []int
+	// redacted is true when recorded.Text is not the whole text.
+	redacted bool
+}
+
+// describe fills the recorded form of the plan.
+func (p *plan) describe() {
+	snap, bound := p.view.snap, p.view.bound
+	var classes analysis.Class
+	facts := &audit.Facts{Effects: p.policy.Effects()}
+	var hidden []analysis.Literal
+	for _, st := range p.facts.Statements {
+		classes |= st.Classes
+		for _, c := range columnsOf(st) {
+			facts.Reads = append(facts.Reads, columnName(snap, c))
+		}
+		for _, c := range st.Tests {
+			if bound.Protects(c) {
+				facts.Tests = append(facts.Tests, columnName(snap, c))
+			}
+		}
+		for _, w := range st.Writes {
+			facts.Writes = append(facts.Writes, relationName(snap, w.Rel))
+		}
+		for _, u := range st.Unknown {
+			facts.Unknown = append(facts.Unknown, u.What)
+		}
+		for _, l := range st.Literals {
+			if !protectsAny(bound, l.Meets) {
+				continue
+			}
+			if l.Param == 0 {
+				hidden = append(hidden, l)
+			} else if !slices.Contains(p.sealedParams, l.Param) {
+				p.sealedParams = append(p.sealedParams, l.Param)
+			}
+		}
+	}
+	p.recorded = audit.SQL{Text: p.sql, Classes: classes.Names(), Facts: facts}
+	if len(p.sql) <= maxCachedText {
+		// It parses once more. A text this long has no shape that comes again.
+		p.recorded.Fingerprint = analysis.Fingerprint(p.sql)
+	}
+	if text, ok := without(p.sql, hidden); ok {
+		p.recorded.Text, p.redacted = text, true
+	}
+}
+
+func protectsAny(b *guard.Bound, cols analysis.Columns) bool {
+	for _, c := range cols {
+		if b.Protects(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// columnsOf are the base columns whose values a statement reads.
+func columnsOf(st *analysis.Statement) analysis.Columns {
+	var cols analysis.Columns
+	for _, o := range st.Outputs {
+		cols = cols.Union(o.Sources)
+	}
+	for _, f := range st.Flows {
+		cols = cols.Union(f.From)
+	}
+	return cols
+}
+
+// without returns the text with a placeholder for each literal. A literal whose
+// place is not known hides the whole text.
+func without(sql string, literals []analysis.Literal) (string, bool) {
+	if len(literals) == 0 {
+		return sql, false
+	}
+	slices.SortFunc(literals, func(a, b analysis.Literal) int { return a.Start - b.Start })
+	var b strings.Builder
+	at := 0
+	for _, l := range literals {
+		if l.End <= l.Start || l.End > len(sql) {
+			return hiddenText, true
+		}
+		if l.Start < at {
+			continue // the same literal in two places
+		}
+		b.WriteString(sql[at:l.Start])
+		b.WriteString("'***'")
+		at = l.End
+	}
+	b.WriteString(sql[at:])
+	return b.String(), true
+}
+
+const hiddenText = "(the text is sealed: it has values of protected columns)"
+
+// setSQL puts the text and the arguments into the record in hand.
+func (c *recorder) setSQL(r *run) error {
+	if r.plan == nil {
+		// Not analyzed: any literal in it may be protected.
+		c.sql = audit.SQL{Text: r.call.sql}
+	} else {
+		c.sql = r.plan.recorded
+	}
+	c.args = c.args[:0]
+	for i, v := range r.call.args {
+		c.args = append(c.args, recordedArg(v, r.plan != nil && r.plan.seals(i+1)))
+	}
+	c.sql.Args = c.args
+	c.rec.SQL = &c.sql
+	if r.plan != nil && c.sealer != nil && (r.plan.redacted || len(r.plan.sealedParams) > 0) {
+		return c.sealSQL(r)
+	}
+	return nil
+}
+
+// sealSQL seals the whole text and all arguments for the auditor.
+func (c *recorder) sealSQL(r *run) error {
+	whole := audit.SQL{Text: r.call.sql}
+	for _, v := range r.call.args {
+		whole.Args = append(whole.Args, recordedArg(v, false))
+	}
+	data, err := whole.MarshalJSON()
+	if err != nil {
+		return notRecorded(r, err)
+	}
+	if c.sql.Sealed, err = c.sealer.Seal(r.id, "", data); err != nil {
+		return notRecorded(r, err)
+	}
+	return nil
+}
+
+func (p *plan) seals(param int) bool {
+	return slices.Contains(p.sealedParams, param)
+}
+
+func recordedArg(v any, sealed bool) audit.Arg {
+	text, typ, null := argText(v)
+	a := audit.Arg{Type: typ, Null: null, Sealed: sealed && !null}
+	if !a.Sealed {
+		a.Value = text
+	}
+	return a
+}
+
+// argText is an argument for a record.
+func argText(v any) (text, typ string, null bool) {
+	switch v := v.(type) {
+	case nil:
+		return "", "nil", true
+	case string:
+		return v, "string", false
+	case int64:
+		return strconv.FormatInt(v, 10), "int64", false
+	case int:
+		return strconv.Itoa(v), "int", false
+	case bool:
+		return strconv.FormatBool(v), "bool", false
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64), "float64", false
+	case []byte:
+		return string(v), "[]byte", v == nil
+	case time.Time:
+		return v.Format(time.RFC3339Nano), "time.Time", false
+	}
+	return valuerText(v)
+}
+
+// valuerText evaluates what is not a plain value. It is code of the caller's.
+func valuerText(v any) (text, typ string, null bool) {
+	typ = reflect.TypeOf(v).String()
+	defer func() {
+		if recover() != nil {
+			text = "(cannot be shown)"
+		}
+	}()
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer && rv.IsNil() {
+		return "", typ, true
+	}
+	if d, ok := v.(driver.Valuer); ok {
+		if plain, err := d.Value(); err == nil {
+			if _, again := plain.(driver.Valuer); !again {
+				text, _, null = argText(plain)
+				return text, typ, null
+			}
+		}
+	}
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer {
+		text, _, null = argText(rv.Elem().Interface())
+		return text, typ, null
+	}
+	return fmt.Sprintf("%v", v), typ, false
+}
+
+// recordIntent writes what is about to run. What has effects that last is on
+// stable storage when it returns.
+func (r *run) recordIntent(ctx context.Context) error {
+	c := &r.conn.record
+	c.next(r.plan.kind, r)
+	if err := c.setSQL(r); err != nil {
+		return err
+	}
+	c.verdict = audit.Verdict{Verdict: r.decision.Verdict.String(), Rule: r.decision.Rule, Reason: r.decision.Reason,
+		Policy: r.policy().Hash()}
+	c.rec.Verdict = &c.verdict
+	seq, err := c.write(r)
+	if err != nil {
+		return err
+	}
+	r.intent, r.pending = seq, true
+	if r.plan.light && !r.granted {
+		return nil
+	}
+	if err := c.wait(ctx, r, seq, audit.Synced); err != nil {
+		return r.refused(err)
+	}
+	r.pending = false
+	return nil
+}
+
+// release returns when the intent is as safe as it must be before a row of the
+// result is given to the caller.
+func (r *run) release(ctx context.Context) error {
+	if !r.pending {
+		return nil
+	}
+	d := audit.Written
+	if r.conn.record.strict {
+		d = audit.Synced
+	}
+	if err := r.conn.record.wait(ctx, r, r.intent, d); err != nil {
+		return err
+	}
+	r.pending = false
+	return nil
+}
+
+// recordRefusal writes that a run was refused. The refusal stands whether or not
+// that can be written.
+func (r *run) recordRefusal(err error) {
+	c := &r.conn.record
+	c.next(audit.KindDenied, r)
+	c.setSQL(r)
+	c.verdict = audit.Verdict{Verdict: guard.Deny.String(), Policy: r.policy().Hash()}
+	var refusal *RefusedError
+	if errors.As(err, &refusal) {
+		c.verdict.Rule, c.verdict.Reason = refusal.Rule, refusal.Reason
+	} else {
+		c.result = audit.Outcome{}
+		describeError(&c.result, err)
+		c.rec.Outcome = &c.result
+		c.verdict.Reason = "the server does not accept the text"
+	}
+	c.rec.Verdict = &c.verdict
+	c.write(r)
+}
+
+// describeError puts into the outcome what can be said of an error without a
+// value of the database.
+func describeError(o *audit.Outcome, err error) {
+	var e *pgconn.PgError
+	var refusal *RefusedError
+	switch {
+	case errors.As(err, &e):
+		o.SQLState = e.Code
+		o.Error = strings.ReplaceAll(sqlstates[e.Code], "_", " ")
+	case errors.As(err, &refusal):
+		o.Error = refusal.Class.Error()
+	case errors.Is(err, context.Canceled):
+		o.Error = "cancelled"
+	case errors.Is(err, context.DeadlineExceeded):
+		o.Error = "deadline exceeded"
+	default:
+		o.Error = "failed in the client or on the way to the server"
+	}
+}
+
+// end records how a run ended, follows what it did to the session, and returns
+// the error that the caller may see.
+func (r *run) end(o outcome) error {
+	conn := r.conn
+	s := conn.session
+	s.gate.open = false
+	s.tx.scrub = s.tx.scrub || r.scrub
+	conn.follow(r, o.err != nil)
+
+	c := &conn.record
+	c.next(audit.KindOutcome, r)
+	c.result = audit.Outcome{
+		OK: o.err == nil, Tag: o.tag.String(), Rows: o.rows, Partial: o.partial, Duration: time.Since(r.started),
+	}
+	if o.err != nil {
+		describeError(&c.result, o.err)
+	}
+	c.rec.Outcome = &c.result
+	var keepErr error
+	if o.result != nil {
+		c.rec.Masks = r.maskRecords(o.masks)
+		r.conn.connector.showed(r.who, r.outputMasks())
+		keepErr = o.result.closeKept(c)
+	}
+	seq, err := c.write(r)
+	if err == nil {
+		err = keepErr
+	}
+	if err == nil && c.strict {
+		err = c.wait(context.Background(), r, seq, audit.Synced)
+	}
+	if o.err != nil {
+		if r.scrub {
+			return scrubbed(o.err)
+		}
+		return o.err
+	}
+	return err
+}
