@@ -51,6 +51,24 @@ func TestConnectorWithOptions(t *testing.T) {
 	require.Positive(t, reset)
 }
 
+// A name that pgx's RegisterConnConfig gave works as with pgx's driver.
+func TestRegisteredConnConfig(t *testing.T) {
+	conn, err := pgx.ParseConfig(shop(t))
+	require.NoError(t, err)
+	name := stdlib.RegisterConnConfig(conn)
+	defer stdlib.UnregisterConnConfig(name)
+	t.Setenv("GUARDEDPG_CONFIG", "")
+	_, err = sql.Open("guardedpg", name)
+	require.ErrorIs(t, err, guardedpg.ErrConfig)
+
+	t.Setenv("GUARDEDPG_CONFIG", "of a registered ConnConfig")
+	guardedpg.RegisterConfig("of a registered ConnConfig", guardedpg.Config{Identify: as(agent), Policy: shopPolicy(), Audit: &audittest.Recorder{}})
+	db, err := sql.Open("guardedpg", name)
+	require.NoError(t, err)
+	defer db.Close()
+	guards(t, db)
+}
+
 func TestPool(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), shop(t))
 	require.NoError(t, err)

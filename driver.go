@@ -6,12 +6,14 @@ import (
 	"database/sql/driver"
 	"errors"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/guardedpg/guardedpg/internal/strictyaml"
 )
@@ -53,8 +55,10 @@ func (d *Driver) Open(dsn string) (driver.Conn, error) {
 }
 
 // OpenConnector reads dsn, a connection string as pgx takes it with one
-// parameter more: guardedpg_config names the configuration. Its errors are of
-// class [ErrConfig], or pgx's own where the rest of dsn is wrong.
+// parameter more: guardedpg_config names the configuration. A name that
+// [stdlib.RegisterConnConfig] gave is taken too; the environment names the
+// configuration then. Its errors are of class [ErrConfig], or pgx's own where
+// the rest of dsn is wrong.
 func (d *Driver) OpenConnector(dsn string) (driver.Connector, error) {
 	cfg, err := configFor(dsn)
 	if err != nil {
@@ -80,18 +84,29 @@ func RegisterConfig(name string, cfg Config) {
 	registered.configs[name] = cfg
 }
 
+// registeredName is what stdlib.RegisterConnConfig returns. What it stands for,
+// pgx's driver finds when it connects.
+var registeredName = regexp.MustCompile(`^registeredConnConfig[0-9]+$`)
+
 // configFor finds the configuration that dsn or the environment names, and puts
 // the connection's parameters into it.
 func configFor(dsn string) (Config, error) {
-	// pgx keeps parameters that it does not know as settings for the server, in
-	// either form of connection string and in service files.
-	conn, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return Config{}, err
-	}
-	ours, err := takeParameters(conn)
-	if err != nil {
-		return Config{}, err
+	var from Config
+	var ours map[string]string
+	var err error
+	if registeredName.MatchString(dsn) {
+		if from.Connector, err = stdlib.GetDefaultDriver().(driver.DriverContext).OpenConnector(dsn); err != nil {
+			return Config{}, err
+		}
+	} else {
+		// pgx keeps parameters that it does not know as settings for the server,
+		// in either form of connection string and in service files.
+		if from.ConnConfig, err = pgx.ParseConfig(dsn); err != nil {
+			return Config{}, err
+		}
+		if ours, err = takeParameters(from.ConnConfig); err != nil {
+			return Config{}, err
+		}
 	}
 	name := ours[configParameter]
 	if name == "" {
@@ -115,7 +130,7 @@ func configFor(dsn string) (Config, error) {
 		}
 	}
 	if cfg.Connector == nil && cfg.Pool == nil && cfg.ConnConfig == nil && cfg.DSN == "" {
-		cfg.ConnConfig = conn
+		cfg.ConnConfig, cfg.Connector = from.ConnConfig, from.Connector
 		return cfg, nil
 	}
 	if !onlyOurs(dsn) {

@@ -165,6 +165,9 @@ func TestMaskedAllocations(t *testing.T) {
 			most = clear + 0.01
 		}
 		got := perRow(guarded, m.column)
+		if m.column == "hash" && raceDetector {
+			continue // it keeps its states in a sync.Pool, which forgets at random then
+		}
 		t.Logf("%s: %.2f allocations per row, pgx %.2f", m.column, got, clear)
 		require.Less(t, got, most, m.column)
 	}

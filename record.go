@@ -402,7 +402,7 @@ func (r *run) end(o outcome) error {
 	}
 	if o.err != nil {
 		if r.scrub {
-			return scrubbed(o.err)
+			return scrubbed(o.err, r.plan.view.snap)
 		}
 		return o.err
 	}
