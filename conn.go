@@ -77,7 +77,8 @@ func (c *Conn) query(ctx context.Context, query string, args []driver.NamedValue
 	if err != nil {
 		return nil, err
 	}
-	rows, err := c.pgx.Query(ctx, r.call.sql, r.call.pass...)
+	text, pass := r.sending()
+	rows, err := c.pgx.Query(ctx, text, pass...)
 	if err != nil {
 		bad := r.retryable(err)
 		err = r.end(outcome{err: err})

@@ -45,6 +45,13 @@ type plan struct {
 	basis      basis
 	overwrites []overwrite
 	masks      atomic.Pointer[boundMasks] // those of the last decision
+
+	// released is the plan under which results over many rows are given, or nil.
+	released *plan
+	// sends is the text that such a plan runs in place of sql, base the plan
+	// that it is the released one of.
+	sends string
+	base  *plan
 }
 
 func (p *plan) validFor(v *view, at *path) bool { return p.view == v && p.path == at }

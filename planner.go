@@ -193,7 +193,7 @@ func makePlan(ctx context.Context, sql string, v *view, at *path, session analys
 		p.basis = basisOf(v.snap, facts)
 	}
 	p.describe()
-	return p, nil
+	return p, p.release(ctx, session)
 }
 
 // controlsTransaction reports whether a text begins like one that controls a

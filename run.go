@@ -1,6 +1,7 @@
 package guardedpg
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -228,6 +229,7 @@ func (r *run) decide(ctx context.Context) {
 		in.Rows, in.RowsKnown = r.estimate(ctx)
 	}
 	r.decision = r.plan.policy.Decide(in)
+	r.decideReleased(in)
 	// What fails when a transaction ends is about statements that ran before.
 	r.scrub = r.decision.Scrub || r.plan.kind == audit.KindCommit && r.conn.session.tx.scrub
 }
@@ -334,12 +336,12 @@ func (r *run) refuted(ctx context.Context, rows pgx.Rows, err error) error {
 	// fail, and Scan without a row fails; what was prepared by name goes too.
 	rows.Scan()
 	c := r.conn
-	c.connector.plans.drop(r.plan)
+	c.connector.plans.drop(cmp.Or(r.plan.base, r.plan))
 	delete(c.session.plans, r.plan.sql)
 	c.catalog.Changed()
 	c.session.path = nil
 	r.end(outcome{err: err})
-	if r.plan.reads && !r.granted && c.pg.TxStatus() != 'E' && c.pgx.Deallocate(ctx, r.plan.sql) == nil {
+	if r.plan.reads && !r.granted && c.pg.TxStatus() != 'E' && c.pgx.Deallocate(ctx, cmp.Or(r.plan.sends, r.plan.sql)) == nil {
 		return errReplan
 	}
 	return err

@@ -44,6 +44,8 @@ type protection struct {
 	// true when none can.
 	unless []*clearance
 	never  bool
+	// allowed are the results over many rows that are given in the clear.
+	allowed Aggregates
 }
 
 const tagOrigin = "comment"
@@ -203,7 +205,7 @@ func skipped(rel *catalog.Relation, p pattern) bool {
 }
 
 func (b *Bound) protectionBy(column analysis.Column, rel *catalog.Relation, col *catalog.Column, p *protect) *protection {
-	out := &protection{column: column, name: columnName(rel, col), spec: p.spec, rule: p.pattern.text, origin: p.pattern.text, never: p.unless == nil}
+	out := &protection{column: column, name: columnName(rel, col), spec: p.spec, rule: p.pattern.text, origin: p.pattern.text, never: p.unless == nil, allowed: p.allowed}
 	if p.unless != nil {
 		out.unless = []*clearance{p.unless}
 	}
@@ -238,6 +240,7 @@ func (b *Bound) bindView(rel *catalog.Relation, col *catalog.Column, outputs []a
 			}
 			column := analysis.Column{Rel: source.Rel, Att: c.Num}
 			protection := b.protectionBy(column, base, c, p)
+			protection.allowed = Aggregates{} // they were named for the view
 			if protection.computed = out.How != analysis.Plain; protection.computed {
 				protection.spec = p.spec.Derived()
 			}
@@ -333,6 +336,9 @@ func (b *Bound) keep(prev *Bound) {
 			}
 			if p.spec = now.spec; p.computed {
 				p.spec = now.spec.Derived()
+			}
+			if len(p.allowed.Functions) > 0 {
+				p.allowed = now.allowed
 			}
 		}
 		// Kept also while the relation is not there: a rolled back DROP brings it back.

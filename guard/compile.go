@@ -38,6 +38,7 @@ type protect struct {
 	at      strictyaml.Place
 	spec    mask.Spec
 	unless  *clearance
+	allowed Aggregates
 }
 
 // A clearance is a condition under which a value is not masked.
@@ -173,6 +174,26 @@ func (c *compilation) approvers(at strictyaml.Place, key string, a Approvers) {
 	}
 }
 
+func (c *compilation) aggregates(p Protect, key string) {
+	key += ".aggregates"
+	at := p.Places.Key("aggregates")
+	for _, f := range p.Aggregates.Functions {
+		if !slices.Contains(aggregateFunctions, f) {
+			c.fail(at, key+".functions", "%s is no function that can be named here%s", f, strictyaml.DidYouMean(f, aggregateFunctions))
+		}
+	}
+	switch n := p.Aggregates.Rows; {
+	case n == 0 && len(p.Aggregates.Functions) == 0:
+	case len(p.Aggregates.Functions) == 0:
+		c.fail(at, key, "names no functions")
+	case n < 2 || n > maxAggregateRows:
+		c.fail(at, key+".rows", "must be from 2 to %d", maxAggregateRows)
+	}
+}
+
+// maxAggregateRows is what the server's integer holds.
+const maxAggregateRows = 1 << 30
+
 func (c *compilation) protect() error {
 	env, err := unlessCompiler()
 	if err != nil {
@@ -196,6 +217,8 @@ func (c *compilation) protect() error {
 			c.errors = append(c.errors, errs...)
 			compiled.unless = &clearance{index: i, text: p.Unless, when: when}
 		}
+		c.aggregates(p, key)
+		compiled.allowed = p.Aggregates
 		c.engine.protect = append(c.engine.protect, compiled)
 	}
 	// The most specific first: the first that matches counts.

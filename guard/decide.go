@@ -355,6 +355,9 @@ func (d *decider) masks(s *statementPlan) []OutputMask {
 		case len(o.sources) == 0:
 			m.Pass = true
 			continue
+		case o.released != "":
+			m.Clear, m.Rule = true, o.released
+			continue
 		}
 		masked := false
 		var why, clears []string

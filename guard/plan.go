@@ -60,6 +60,8 @@ type output struct {
 	sources []*protection
 	masks   []mask.Spec // parallel to sources: own, or derived
 	redact  bool        // not understood: shown to nobody
+	// released says why the values are given in the clear, "" where they are not.
+	released string
 }
 
 // Plan computes what does not depend on who runs f. A nil Facts or Bound gives

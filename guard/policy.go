@@ -92,9 +92,28 @@ type Protect struct {
 	// Unless is a condition on identity, session and time under which the
 	// clear value is given and the record says so. Default: never.
 	Unless string `yaml:"unless" json:"unless,omitempty"`
+	// Aggregates lets results over many rows through. Default: none.
+	Aggregates Aggregates `yaml:"aggregates" json:"aggregates,omitzero"`
 
 	Places strictyaml.Places `yaml:"-" json:"-"`
 }
+
+// Aggregates names aggregate functions whose result over a protected column is
+// given in the clear, where the query reads the column's table alone and so many
+// of the rows that it aggregates have a value. Over fewer rows the result is
+// NULL. Every other use of the column stays masked. Who asks twice, with one
+// person more in the second question, learns that person's value.
+type Aggregates struct {
+	// Functions are names of the server's own aggregate functions of one
+	// argument: avg, sum, min, max, stddev, stddev_pop, stddev_samp, variance,
+	// var_pop, var_samp. min and max give one row's value. Default: none.
+	Functions []string `yaml:"functions" json:"functions,omitempty"`
+	// Rows is how many rows it takes, at least 2. Required.
+	Rows int `yaml:"rows" json:"rows,omitempty"`
+}
+
+// aggregateFunctions are those that a policy can name.
+var aggregateFunctions = []string{"avg", "sum", "min", "max", "stddev", "stddev_pop", "stddev_samp", "variance", "var_pop", "var_samp"}
 
 // Mask is a mask in a policy.
 type Mask struct{ Spec mask.Spec }
