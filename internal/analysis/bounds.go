@@ -249,10 +249,8 @@ func (t *limits) boolean(b *pg.BoolExpr) verdict {
 			case depends:
 				none = depends
 			}
-			for _, c := range b.Args[:i] {
-				if t.opposite(a, c) {
-					return always
-				}
+			if t.oppositeOfAny(a, b.Args[:i]) {
+				return always
 			}
 		}
 		return none
@@ -285,7 +283,7 @@ func (t *limits) truthOfNot(n *pg.Node) verdict {
 			}
 		case pg.BoolExprType_AND_EXPR: // NOT (a AND b) is NOT a OR NOT b
 			for i, a := range e.BoolExpr.Args {
-				if t.truthOfNot(a) == always || slices.ContainsFunc(e.BoolExpr.Args[:i], func(c *pg.Node) bool { return t.opposite(a, c) }) {
+				if t.truthOfNot(a) == always || t.oppositeOfAny(a, e.BoolExpr.Args[:i]) {
 					return always
 				}
 			}
@@ -337,6 +335,12 @@ func opName(e *pg.A_Expr) string {
 		return "<>"
 	}
 	return op
+}
+
+// oppositeOfAny reports whether a is the opposite of one of list. Over all parts
+// of an OR that takes quadratic time, which is counted.
+func (t *limits) oppositeOfAny(a *pg.Node, list []*pg.Node) bool {
+	return t.p.spend(2*len(list)) && slices.ContainsFunc(list, func(c *pg.Node) bool { return t.opposite(a, c) })
 }
 
 // opposite reports whether a and b are x and NOT x, as far as NULL is not
@@ -860,6 +864,9 @@ func (t *limits) selfJoin(n *pg.Node) bool {
 	e := n.GetAExpr()
 	if e == nil || e.Kind != pg.A_Expr_Kind_AEXPR_OP || opName(e) != "=" || t.sc == nil {
 		return false
+	}
+	if len(t.sc.items) != 2 || len(t.sc.items[1].sources) != 1 {
+		return false // what else it is joined with may restrict it
 	}
 	other := func(n *pg.Node, name string) bool {
 		names := strs(n.GetColumnRef().GetFields())
