@@ -31,6 +31,8 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 			b.Limited, b.OneRow = true, true
 		case t.truth(where) == always:
 			b.Why = "WHERE is always true"
+		case t.selfJoin(where):
+			b.Why = "WHERE joins " + relName(rel) + " with itself, row by row"
 		case !t.limiting(where):
 			b.Why = "WHERE does not depend on the rows of " + relName(rel)
 		default:
@@ -46,6 +48,21 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 		}
 	}
 	p.rec.st.Bounds = append(p.rec.st.Bounds, b)
+}
+
+// boundAgain records an upsert that meets every row of its own relation: it
+// inserts them all again, and what they conflict with is updated.
+func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
+	sel := s.SelectStmt.GetSelectStmt()
+	t := &limits{p: p, rel: rel, sc: sc}
+	if !p.own() || sel == nil || !t.wholeOf(sel, s.WithClause.GetCtes(), 0) || !t.unlimited(sel) {
+		return
+	}
+	if w := s.OnConflictClause.WhereClause; w != nil && t.truth(w) != always && t.limiting(w) {
+		return
+	}
+	p.rec.st.Classes |= Unbounded
+	p.rec.st.Bounds = append(p.rec.st.Bounds, Bound{Rel: rel.OID, Action: Update, Why: "all rows of " + relName(rel) + " are inserted again"})
 }
 
 // limits judges predicates over the rows of a relation.
@@ -96,10 +113,24 @@ func (t *limits) simple(n *pg.Node) *pg.Node {
 			}
 			n = e.TypeCast.Arg
 		case *pg.Node_CoalesceExpr:
-			if len(e.CoalesceExpr.Args) != 1 {
+			if args := e.CoalesceExpr.Args; len(args) == 0 || len(args) > 1 && t.nullness(args[0]) != never {
 				return n
 			}
 			n = e.CoalesceExpr.Args[0]
+		case *pg.Node_BoolExpr:
+			if e.BoolExpr.Boolop != pg.BoolExprType_AND_EXPR {
+				return n
+			}
+			var rest []*pg.Node
+			for _, a := range e.BoolExpr.Args {
+				if c, ok := t.fold(a); !ok || !c.isTrue() {
+					rest = append(rest, a)
+				}
+			}
+			if len(rest) != 1 {
+				return n
+			}
+			n = rest[0]
 		default:
 			return n
 		}
@@ -218,10 +249,8 @@ func (t *limits) boolean(b *pg.BoolExpr) verdict {
 			case depends:
 				none = depends
 			}
-			for _, c := range b.Args[:i] {
-				if t.opposite(a, c) {
-					return always
-				}
+			if t.oppositeOfAny(a, b.Args[:i]) {
+				return always
 			}
 		}
 		return none
@@ -253,8 +282,8 @@ func (t *limits) truthOfNot(n *pg.Node) verdict {
 				return t.truth(e.BoolExpr.Args[0])
 			}
 		case pg.BoolExprType_AND_EXPR: // NOT (a AND b) is NOT a OR NOT b
-			for _, a := range e.BoolExpr.Args {
-				if t.truthOfNot(a) == always {
+			for i, a := range e.BoolExpr.Args {
+				if t.truthOfNot(a) == always || t.oppositeOfAny(a, e.BoolExpr.Args[:i]) {
 					return always
 				}
 			}
@@ -276,6 +305,14 @@ func (t *limits) truthOfNot(n *pg.Node) verdict {
 		return t.truth(&pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: e.NullTest.Arg, Nulltesttype: flipped}}})
 	case *pg.Node_BooleanTest:
 		return not(t.truth(n))
+	case *pg.Node_SubLink:
+		sel := e.SubLink.Subselect.GetSelectStmt()
+		if e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK && sel != nil && sel.WhereClause != nil && t.truth(sel.WhereClause) == never {
+			return always
+		}
+		if e.SubLink.SubLinkType == pg.SubLinkType_ANY_SUBLINK { // NOT (x NOT IN ...) is x IN ...
+			return not(t.truth(n))
+		}
 	case *pg.Node_AExpr:
 		if op, ok := negated[opName(e.AExpr)]; ok && e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_OP {
 			return t.comparison(&pg.A_Expr{Kind: pg.A_Expr_Kind_AEXPR_OP, Name: []*pg.Node{pg.MakeStrNode(op)}, Lexpr: e.AExpr.Lexpr, Rexpr: e.AExpr.Rexpr})
@@ -298,6 +335,12 @@ func opName(e *pg.A_Expr) string {
 		return "<>"
 	}
 	return op
+}
+
+// oppositeOfAny reports whether a is the opposite of one of list. Over all parts
+// of an OR that takes quadratic time, which is counted.
+func (t *limits) oppositeOfAny(a *pg.Node, list []*pg.Node) bool {
+	return t.p.spend(2*len(list)) && slices.ContainsFunc(list, func(c *pg.Node) bool { return t.opposite(a, c) })
 }
 
 // opposite reports whether a and b are x and NOT x, as far as NULL is not
@@ -384,6 +427,15 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 			if t.same(l, r) {
 				return always
 			}
+		case "<>", "<", ">":
+			if t.same(l, r) {
+				return never
+			}
+		}
+		if v := t.shifted(l, op, r); v != depends {
+			return v
+		}
+		switch op {
 		case "~", "~*":
 			if t.matchesAll(r, regexAll) {
 				return always
@@ -403,6 +455,9 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 		}
 		if v := t.range_(l, op, r); v != depends {
 			return v
+		}
+		if t.everyKey(l, op, r) || mirrored[op] != "" && t.everyKey(r, mirrored[op], l) {
+			return always
 		}
 		if m, ok := mirrored[op]; ok {
 			if v := t.range_(r, m, l); v != depends {
@@ -435,6 +490,9 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 				return always
 			}
 		}
+		if op == "=" && t.bothTruths(r.GetList().GetItems()) && t.nullness(l) == never {
+			return always
+		}
 	case pg.A_Expr_Kind_AEXPR_OP_ANY:
 		if a := r.GetAArrayExpr(); a != nil && op == "=" {
 			for _, i := range a.Elements {
@@ -443,11 +501,11 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 				}
 			}
 		}
-		if s := r.GetSubLink(); s != nil && op == "=" && t.ownColumn(l, s.Subselect) {
+		if s := t.bare(r).GetSubLink(); s != nil && op == "=" && t.ownColumn(l, s.Subselect) {
 			return always
 		}
 	case pg.A_Expr_Kind_AEXPR_OP_ALL:
-		if a := r.GetAArrayExpr(); a != nil && len(a.Elements) == 0 {
+		if a := r.GetAArrayExpr(); a != nil && !slices.ContainsFunc(a.Elements, func(i *pg.Node) bool { return op != "=" || !t.same(l, i) }) {
 			return always
 		}
 		if c, ok := t.fold(r); ok && c.text != nil && *c.text == "{}" {
@@ -465,6 +523,67 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 		}
 	}
 	return depends
+}
+
+// bothTruths reports whether a list has true and false.
+func (t *limits) bothTruths(list []*pg.Node) bool {
+	var yes, no bool
+	for _, n := range list {
+		c, ok := t.fold(n)
+		yes, no = yes || ok && c.isTrue(), no || ok && c.isFalse()
+	}
+	return yes && no
+}
+
+// shifted judges x + 1 > x and its kin.
+func (t *limits) shifted(l *pg.Node, op string, r *pg.Node) verdict {
+	lx, ld := t.shift(l)
+	rx, rd := t.shift(r)
+	if ld.Cmp(rd) == 0 || !t.same(lx, rx) {
+		return depends
+	}
+	if c, ok := foldNumbers(op, ld, rd); ok && c.b != nil {
+		return map[bool]verdict{true: always, false: never}[*c.b]
+	}
+	return depends
+}
+
+// shift splits x + 1 into x and 1.
+func (t *limits) shift(n *pg.Node) (*pg.Node, *big.Float) {
+	if e := n.GetAExpr(); e != nil && e.Kind == pg.A_Expr_Kind_AEXPR_OP && e.Lexpr != nil {
+		l, lconst := t.fold(e.Lexpr)
+		r, rconst := t.fold(e.Rexpr)
+		switch op := opName(e); {
+		case lconst == rconst:
+		case rconst && r.num != nil && op == "+":
+			return e.Lexpr, r.num
+		case rconst && r.num != nil && op == "-":
+			return e.Lexpr, new(big.Float).Neg(r.num)
+		case lconst && l.num != nil && op == "+":
+			return e.Rexpr, l.num
+		}
+	}
+	return n, new(big.Float)
+}
+
+// everyKey reports whether a comparison holds for every key that is a number
+// from 1 up, as generated keys are: the usual way around a check for WHERE.
+func (t *limits) everyKey(l *pg.Node, op string, r *pg.Node) bool {
+	col := t.column(t.bare(l))
+	c, ok := t.fold(r)
+	if col == nil || !ok || c.num == nil || !slices.ContainsFunc(t.rel.Keys, func(k []int16) bool { return len(k) == 1 && k[0] == col.Num }) {
+		return false
+	}
+	_, high := t.span(l)
+	switch {
+	case high == nil:
+		return false // no integer
+	case op == ">", op == "<>":
+		return c.num.Sign() <= 0
+	case op == ">=":
+		return c.num.Cmp(big.NewFloat(1)) <= 0
+	}
+	return op == "<" && c.num.Cmp(high) >= 0
 }
 
 // similarPattern unwraps the call that the parser puts around SIMILAR TO's
@@ -489,6 +608,9 @@ func (t *limits) range_(l *pg.Node, op string, r *pg.Node) verdict {
 	}
 	if c.text != nil && *c.text == "" && op == ">=" && t.textual(l) {
 		return always
+	}
+	if c.text != nil && strings.ReplaceAll(*c.text, " ", "") == "(0,0)" && (op == ">=" || op == ">") && lastName(t.bare(l).GetColumnRef()) == "ctid" {
+		return always // no row stands before it
 	}
 	num := c.num
 	if num == nil && c.text != nil {
@@ -543,6 +665,26 @@ func (t *limits) span(n *pg.Node) (low, high *big.Float) {
 		}
 		return nil, nil
 	}
+	if s := n.GetSubLink(); s != nil && s.SubLinkType == pg.SubLinkType_EXPR_SUBLINK {
+		if list := s.Subselect.GetSelectStmt().GetTargetList(); len(list) == 1 {
+			if name := strs(list[0].GetResTarget().GetVal().GetFuncCall().GetFuncname()); len(name) > 0 && name[len(name)-1] == "count" {
+				return num(0), nil
+			}
+		}
+	}
+	if m := n.GetMinMaxExpr(); m != nil {
+		for _, a := range m.Args {
+			c, ok := t.fold(a)
+			switch greatest := m.Op == pg.MinMaxOp_IS_GREATEST; {
+			case !ok || c.num == nil:
+			case greatest && (low == nil || c.num.Cmp(low) > 0):
+				low = c.num
+			case !greatest && (high == nil || c.num.Cmp(high) < 0):
+				high = c.num
+			}
+		}
+		return low, high
+	}
 	if f := n.GetFuncCall(); f != nil {
 		name := strs(f.Funcname)
 		if len(name) == 0 {
@@ -561,7 +703,8 @@ func (t *limits) span(n *pg.Node) (low, high *big.Float) {
 	if e := n.GetAExpr(); e != nil && e.Kind == pg.A_Expr_Kind_AEXPR_OP && e.Lexpr != nil {
 		c, isConst := t.fold(e.Rexpr)
 		switch op := opName(e); {
-		case op == "-" && t.same(e.Lexpr, e.Rexpr), op == "*" && isConst && c.num != nil && c.num.Sign() == 0:
+		case op == "-" && t.same(e.Lexpr, e.Rexpr), (op == "*" || op == "&") && isConst && c.num != nil && c.num.Sign() == 0,
+			op == "%" && isConst && c.num != nil && c.num.Cmp(num(1)) == 0:
 			return num(0), num(0)
 		case op == "*" && t.same(e.Lexpr, e.Rexpr):
 			return num(0), nil
@@ -577,7 +720,11 @@ func (t *limits) extreme(l *pg.Node, op string, sub *pg.Node) verdict {
 	if sel == nil || c == nil || !t.wholeTable(sel) || len(sel.TargetList) != 1 {
 		return depends
 	}
-	f := sel.TargetList[0].GetResTarget().GetVal().GetFuncCall()
+	value, by := t.shift(sel.TargetList[0].GetResTarget().GetVal())
+	if by.Sign() < 0 && op == "<=" || by.Sign() > 0 && op == ">=" {
+		return depends
+	}
+	f := value.GetFuncCall()
 	name := strs(f.GetFuncname())
 	if f == nil || len(f.Args) != 1 || len(name) == 0 || f.AggFilter != nil || !t.namesColumn(f.Args[0], c.Name) {
 		// ORDER BY x LIMIT 1 does the same.
@@ -593,7 +740,9 @@ func (t *limits) extreme(l *pg.Node, op string, sub *pg.Node) verdict {
 	case "min >=", "max <=":
 		return always
 	case "min <", "max >":
-		return never
+		if by.Sign() == 0 {
+			return never
+		}
 	}
 	return depends
 }
@@ -601,24 +750,138 @@ func (t *limits) extreme(l *pg.Node, op string, sub *pg.Node) verdict {
 // wholeTable reports whether a subquery reads all rows of the relation and
 // nothing else.
 func (t *limits) wholeTable(sel *pg.SelectStmt) bool {
+	return t.wholeOf(sel, nil, 0)
+}
+
+func (t *limits) wholeOf(sel *pg.SelectStmt, with []*pg.Node, depth int) bool {
+	if sel == nil || depth > 20 {
+		return false
+	}
+	with = append(slices.Clip(with), sel.WithClause.GetCtes()...)
+	if sel.Op == pg.SetOperation_SETOP_UNION {
+		return t.unlimited(sel) && (t.wholeOf(sel.Larg, with, depth+1) && t.unlimited(sel.Larg) || t.wholeOf(sel.Rarg, with, depth+1) && t.unlimited(sel.Rarg))
+	}
 	if len(sel.FromClause) != 1 || sel.WhereClause != nil && t.truth(sel.WhereClause) != always || sel.HavingClause != nil || len(sel.GroupClause) > 0 || sel.Op != pg.SetOperation_SETOP_NONE {
 		return false
+	}
+	if sub := sel.FromClause[0].GetRangeSubselect().GetSubquery().GetSelectStmt(); sub != nil {
+		return t.wholeOf(sub, with, depth+1) && t.unlimited(sub)
 	}
 	rv := sel.FromClause[0].GetRangeVar()
 	if rv == nil {
 		return false
 	}
+	for _, n := range slices.Backward(with) {
+		if c := n.GetCommonTableExpr(); c.GetCtename() == rv.Relname && rv.Schemaname == "" {
+			sub := c.GetCtequery().GetSelectStmt()
+			return t.wholeOf(sub, nil, depth+1) && t.unlimited(sub)
+		}
+	}
 	rel := t.p.names.relation(rangeVarParts(rv))
 	return rel != nil && rel.OID == t.rel.OID
+}
+
+// unlimited reports whether LIMIT and OFFSET leave no row of a query out.
+func (t *limits) unlimited(sel *pg.SelectStmt) bool {
+	offset, ok := t.fold(sel.LimitOffset)
+	return (sel.LimitCount == nil || t.null(sel.LimitCount)) && (sel.LimitOffset == nil || ok && (offset.null || offset.num != nil && offset.num.Sign() == 0))
 }
 
 // ownColumn reports whether a subquery gives all values of the column x of the
 // relation.
 func (t *limits) ownColumn(x, sub *pg.Node) bool {
 	sel := sub.GetSelectStmt()
-	c := t.column(t.bare(x))
-	return sel != nil && c != nil && t.wholeTable(sel) && sel.LimitCount == nil && sel.LimitOffset == nil &&
-		len(sel.TargetList) == 1 && t.namesColumn(sel.TargetList[0].GetResTarget().GetVal(), c.Name)
+	if sel == nil {
+		return false
+	}
+	if len(sel.FromClause) == 0 && sel.WhereClause == nil && len(sel.TargetList) == 1 && t.unlimited(sel) {
+		return t.same(x, sel.TargetList[0].GetResTarget().GetVal())
+	}
+	xs := []*pg.Node{x}
+	if r := x.GetRowExpr(); r != nil {
+		xs = r.Args
+	}
+	if !t.wholeTable(sel) || !t.unlimited(sel) {
+		return false
+	}
+	list := sel
+	for list.Larg != nil {
+		list = list.Larg // all parts of a UNION are alike
+	}
+	if len(list.TargetList) != len(xs) {
+		return false
+	}
+	for i, n := range list.TargetList {
+		v := n.GetResTarget().GetVal()
+		if f := v.GetFuncCall(); f != nil && len(f.Args) == 1 && f.AggFilter == nil && lastOf(f.Funcname) == "array_agg" {
+			v = f.Args[0]
+		}
+		name := t.columnName(t.bare(xs[i]))
+		if name == "" || !t.namesColumn(v, name) {
+			return false
+		}
+	}
+	return true
+}
+
+func lastOf(name []*pg.Node) string {
+	if names := strs(name); len(names) > 0 {
+		return names[len(names)-1]
+	}
+	return ""
+}
+
+// columnName is the name of the target's column that an expression is, system
+// columns included, or "".
+func (t *limits) columnName(n *pg.Node) string {
+	names := strs(n.GetColumnRef().GetFields())
+	if len(names) == 0 || len(names) > 1 && !t.isTarget(names[:len(names)-1]) {
+		return ""
+	}
+	name := names[len(names)-1]
+	if _, system := systemColumns[name]; system || t.rel.ColumnNamed(name) != nil {
+		return name
+	}
+	return ""
+}
+
+// selfJoin reports whether all that a predicate asks for is that each row of the
+// target has its like in another reading of the same relation.
+func (t *limits) selfJoin(n *pg.Node) bool {
+	n = t.simple(n)
+	if b := n.GetBoolExpr(); b != nil && b.Boolop == pg.BoolExprType_AND_EXPR {
+		joined := false
+		for _, a := range b.Args {
+			switch {
+			case t.selfJoin(a):
+				joined = true
+			case t.truth(a) != always:
+				return false
+			}
+		}
+		return joined
+	}
+	e := n.GetAExpr()
+	if e == nil || e.Kind != pg.A_Expr_Kind_AEXPR_OP || opName(e) != "=" || t.sc == nil {
+		return false
+	}
+	if len(t.sc.items) != 2 || len(t.sc.items[1].sources) != 1 {
+		return false // what else it is joined with may restrict it
+	}
+	other := func(n *pg.Node, name string) bool {
+		names := strs(n.GetColumnRef().GetFields())
+		if len(names) < 2 || names[len(names)-1] != name || t.isTarget(names[:len(names)-1]) {
+			return false
+		}
+		for src := range t.sc.all() {
+			if src.is(names[:len(names)-1]) {
+				return src.rel != nil && src.rel.OID == t.rel.OID
+			}
+		}
+		return false
+	}
+	l, r := t.columnName(t.bare(e.Lexpr)), t.columnName(t.bare(e.Rexpr))
+	return l != "" && other(t.bare(e.Rexpr), l) || r != "" && other(t.bare(e.Lexpr), r)
 }
 
 func (t *limits) namesColumn(n *pg.Node, name string) bool {
@@ -825,10 +1088,20 @@ func (t *limits) bare(n *pg.Node) *pg.Node {
 		case *pg.Node_CollateClause:
 			n = e.CollateClause.Arg
 		case *pg.Node_CoalesceExpr:
-			if len(e.CoalesceExpr.Args) == 0 {
+			args := e.CoalesceExpr.Args
+			for len(args) > 1 && t.null(args[0]) {
+				args = args[1:]
+			}
+			if len(args) == 0 {
 				return n
 			}
-			n = e.CoalesceExpr.Args[0]
+			n = args[0]
+		case *pg.Node_SubLink:
+			sel := e.SubLink.Subselect.GetSelectStmt()
+			if e.SubLink.SubLinkType != pg.SubLinkType_EXPR_SUBLINK || sel == nil || len(sel.FromClause) > 0 || sel.WhereClause != nil || len(sel.TargetList) != 1 || !t.unlimited(sel) {
+				return n
+			}
+			n = sel.TargetList[0].GetResTarget().GetVal()
 		case *pg.Node_MinMaxExpr:
 			if !t.allSame(e.MinMaxExpr.Args) {
 				return n
@@ -930,16 +1203,11 @@ func (t *limits) same(a, b *pg.Node) bool {
 		f := b.GetColumnRef()
 		return f != nil && slices.Equal(strs(e.ColumnRef.Fields), strs(f.Fields))
 	case *pg.Node_List:
-		f := b.GetList()
-		if f == nil || len(f.Items) != len(e.List.Items) {
-			return false
-		}
-		for i := range f.Items {
-			if !t.same(e.List.Items[i], f.Items[i]) {
-				return false
-			}
-		}
-		return true
+		return b.GetList() != nil && t.eachSame(e.List.Items, b.GetList().Items)
+	case *pg.Node_RowExpr:
+		return b.GetRowExpr() != nil && t.eachSame(e.RowExpr.Args, b.GetRowExpr().Args)
+	case *pg.Node_AArrayExpr:
+		return b.GetAArrayExpr() != nil && t.eachSame(e.AArrayExpr.Elements, b.GetAArrayExpr().Elements)
 	case *pg.Node_ParamRef:
 		f := b.GetParamRef()
 		return f != nil && f.Number == e.ParamRef.Number
@@ -965,6 +1233,18 @@ func (t *limits) same(a, b *pg.Node) bool {
 		return slices.Contains([]string{"+", "*", "=", "<>"}, opName(f)) && t.same(e.AExpr.Lexpr, f.Rexpr) && t.same(e.AExpr.Rexpr, f.Lexpr)
 	}
 	return false
+}
+
+func (t *limits) eachSame(a, b []*pg.Node) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !t.same(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // names says whether a column reference means the target's row: two aliases
@@ -1051,6 +1331,12 @@ func (t *limits) limiting(n *pg.Node) bool {
 			return true
 		}
 	}
+	if s := n.GetSubLink(); s != nil && s.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK {
+		// Whether it is there does not depend on the row.
+		if sel := s.Subselect.GetSelectStmt(); sel != nil && sel.WhereClause != nil && t.truth(sel.WhereClause) == always {
+			return slices.ContainsFunc(sel.FromClause, t.mentions)
+		}
+	}
 	return t.mentions(n)
 }
 
@@ -1110,6 +1396,9 @@ func (t *limits) refers(ref *pg.ColumnRef, inner []*pg.RangeVar) bool {
 		if rel == nil || rel.ColumnNamed(names[0]) != nil || rvAlias(rv) == names[0] {
 			return false
 		}
+	}
+	if names[0] == "tableoid" && len(t.rel.Children) == 0 {
+		return false // the same for all rows
 	}
 	_, system := systemColumns[names[0]]
 	return t.rel.ColumnNamed(names[0]) != nil || system || t.isTarget(names)

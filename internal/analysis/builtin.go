@@ -69,6 +69,12 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 		v.how, v.known = Opaque, false
 		return v
 	}
+	if strings.Contains(f.Name, "populate") {
+		p.domainChecks(v.typ, v) // json_populate_record and its kin make a row of it
+	}
+	if f.Name == "setval" {
+		p.rec.st.Classes |= SequenceSet
+	}
 	if class&^builtin.Harmless == 0 || f.Name == "ts_rewrite" && len(args) == 3 {
 		return v
 	}

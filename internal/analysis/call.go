@@ -36,8 +36,13 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 			argNames = append(argNames, "")
 			continue
 		}
-		p.testExpr(sb.Node, sc)
+		p.sortKeyExpr(sb.Node, sc)
 		p.sortOperator(sb, sc)
+	}
+	if fc.AggDistinct {
+		for _, a := range args {
+			p.compared(a)
+		}
 	}
 	if fc.AggFilter != nil {
 		p.testExpr(fc.AggFilter, sc)
@@ -306,14 +311,23 @@ func (p *part) call(f *catalog.Function, args []value, loc int) value {
 	if len(args) < len(f.Args) && f.DefaultExprs != "" {
 		args = p.defaults(f, args)
 	}
+	for i, a := range args {
+		if i < len(f.Args) && a.typ != f.Args[i] {
+			p.domainChecks(f.Args[i], a)
+		}
+	}
 	switch f.Language {
 	case "sql":
-		return p.sqlFunction(f, args, loc)
+		v := p.sqlFunction(f, args, loc)
+		p.domainChecks(f.Result, v)
+		return v
 	case "plpgsql":
 		if p.expanding(f.OID) {
 			return p.recursion(f, args)
 		}
-		return p.plpgsql(f, args, nil)
+		v := p.plpgsql(f, args, nil)
+		p.domainChecks(f.Result, v)
+		return v
 	}
 	p.effect(Dynamic, "calls "+funcName(f)+", which is written in "+f.Language+" and cannot be analyzed")
 	p.unknown("the function "+funcName(f)+" is written in "+f.Language+" and cannot be analyzed", loc)
@@ -484,6 +498,9 @@ func (p *part) aggregate(f *catalog.Function, args []value, loc int) value {
 		v.typ = typ
 	} else if p.isBuiltin(f) {
 		p.builtinCall(f, args, loc)
+		for _, a := range args { // min, max
+			p.compared(a)
+		}
 	}
 	switch v.how {
 	case Opaque:
@@ -588,8 +605,8 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 	typed := make([]value, len(args))
 	for i, a := range args {
 		a.untyped = false
-		if a.typ == 0 && i < len(f.Args) && !anyTypes[f.Args[i]] {
-			a.typ = f.Args[i]
+		if i < len(f.Args) && !anyTypes[f.Args[i]] && f.Args[i] != recordOID {
+			a.typ = f.Args[i] // the body sees the parameter, to which the argument was cast
 		}
 		a.origin, a.known = Column{}, true
 		typed[i] = a
@@ -713,8 +730,14 @@ func (p *part) operator(name []string, args []value, loc int) value {
 			v.how, v.known = Opaque, false
 		} else {
 			v.typ = boolOID // rows are compared part by part
+			for _, a := range args {
+				p.compared(a)
+			}
 		}
 		return v
+	}
+	if known && len(fits) > 1 {
+		fits = p.preferOperators(fits, args)
 	}
 	// Built-in functions only compute: one look at all of them is enough.
 	typ, pure := fits[0].Result, true
@@ -733,6 +756,9 @@ func (p *part) operator(name []string, args []value, loc int) value {
 		}
 	}
 	if pure {
+		for _, a := range args { // rows, arrays and ranges are compared part by part
+			p.compared(a)
+		}
 		return derived(p.combine(typ, args...))
 	}
 	var vs []value
@@ -746,6 +772,70 @@ func (p *part) operator(name []string, args []value, loc int) value {
 		vs = append(vs, p.call(f, args, loc))
 	}
 	return derived(p.combine(typ, vs...))
+}
+
+// preferOperators leaves of operators that fit those that the server may choose
+// (func_select_candidate in parse_func.c; manual, section 10.2, steps 3.d and
+// 3.e): by preferred types, and by what operands of unknown type can be.
+func (p *part) preferOperators(ops []*catalog.Operator, args []value) []*catalog.Operator {
+	param := func(o *catalog.Operator, i int) *catalog.Type {
+		if i == 0 && len(args) == 2 {
+			return p.a.snap.Type(p.baseType(o.Left))
+		}
+		return p.a.snap.Type(p.baseType(o.Right))
+	}
+	matches := make([]int, len(ops))
+	for j, o := range ops {
+		for i, a := range args {
+			t, from := param(o, i), p.a.snap.Type(p.baseType(a.typ))
+			if t == nil || !a.untyped && from == nil {
+				return ops
+			}
+			if !a.untyped && (t.OID == from.OID || t.Category == from.Category && preferredTypes[t.OID]) {
+				matches[j]++
+			}
+		}
+	}
+	best := slices.Max(matches)
+	var kept []*catalog.Operator
+	for j, o := range ops {
+		if matches[j] == best {
+			kept = append(kept, o)
+		}
+	}
+	categories, preferred := make([]byte, len(args)), make([]bool, len(args))
+	for i, a := range args {
+		if !a.untyped {
+			continue
+		}
+		conflict := false
+		for _, o := range kept {
+			t := param(o, i)
+			switch {
+			case categories[i] == 0, t.Category == 'S' && categories[i] != 'S':
+				categories[i], preferred[i] = t.Category, preferredTypes[t.OID]
+			case t.Category == categories[i]:
+				preferred[i] = preferred[i] || preferredTypes[t.OID]
+			default:
+				conflict = true
+			}
+		}
+		if conflict && categories[i] != 'S' {
+			return kept
+		}
+	}
+	of := slices.DeleteFunc(slices.Clone(kept), func(o *catalog.Operator) bool {
+		for i, a := range args {
+			if t := param(o, i); a.untyped && (t.Category != categories[i] || preferred[i] && !preferredTypes[t.OID]) {
+				return true
+			}
+		}
+		return false
+	})
+	if len(of) == 0 {
+		return kept
+	}
+	return of
 }
 
 func (p *part) anyRow(args []value) bool {
@@ -858,18 +948,97 @@ func (p *part) coerceArgs(f *catalog.Function, args []value) []value {
 	return out
 }
 
-// domainChecks records what the check constraints of a domain evaluate.
+// domainChecks records what the check constraints of a domain evaluate when v
+// becomes of type t: t itself, its elements or its parts may be of a domain.
 func (p *part) domainChecks(t catalog.OID, v value) {
-	for range 8 {
-		typ := p.a.snap.Type(t)
-		if typ == nil || typ.Kind != 'd' {
-			return
+	if t == 0 {
+		return
+	}
+	for _, typ := range p.a.checkedTypes(t) {
+		v := v
+		if typ.OID != t {
+			v.fields = nil
+		} else if v.fields != nil && v.typ != typ.Base {
+			v = p.cast(v, typ.Base, nil, 'a') // names the parts
 		}
+		v.typ, v.untyped = typ.Base, false
 		for _, c := range typ.Checks {
 			p.check("domain "+typ.Schema+"."+typ.Name, typ.OID, c.Expr, &scope{}, checkedValue{v})
 		}
-		t = typ.Base
 	}
+}
+
+// compared records what comparing values like v calls: sorting, grouping and
+// indexes do so without naming an operator.
+func (p *part) compared(v value) {
+	for _, f := range p.a.comparisons(v.typ) {
+		p.call(f, []value{v, v}, -1)
+	}
+	for _, f := range v.fields {
+		p.compared(f.value)
+	}
+}
+
+type comparedKey struct{ typ catalog.OID }
+
+// comparisons returns the functions of the default operator classes of a type
+// and what it is made of. Those in C are taken for what an operator class has to
+// be: only a superuser makes them.
+func (a *analyzer) comparisons(t catalog.OID) []*catalog.Function {
+	if t < firstUserOID {
+		return nil
+	}
+	return a.snap.Memo(comparedKey{t}, func() any {
+		var list []*catalog.Function
+		a.madeOf(t, func(typ *catalog.Type) {
+			for _, oid := range typ.Compare {
+				if f := a.snap.Function(oid); f != nil && (f.Language == "sql" || f.Language == "plpgsql") {
+					list = append(list, f)
+				}
+			}
+		})
+		return list
+	}).([]*catalog.Function)
+}
+
+type checkedKey struct{ typ catalog.OID }
+
+// checkedTypes returns the domains with checks that a type is made of.
+func (a *analyzer) checkedTypes(t catalog.OID) []*catalog.Type {
+	return a.snap.Memo(checkedKey{t}, func() any {
+		var list []*catalog.Type
+		a.madeOf(t, func(typ *catalog.Type) {
+			if typ.Kind == 'd' && len(typ.Checks) > 0 {
+				list = append(list, typ)
+			}
+		})
+		return list
+	}).([]*catalog.Type)
+}
+
+// madeOf visits a type, and the types of its base, elements and parts.
+func (a *analyzer) madeOf(t catalog.OID, visit func(*catalog.Type)) {
+	seen := map[catalog.OID]bool{}
+	var look func(t catalog.OID)
+	look = func(t catalog.OID) {
+		typ := a.snap.Type(t)
+		if typ == nil || seen[t] {
+			return
+		}
+		seen[t] = true
+		visit(typ)
+		for _, part := range []catalog.OID{typ.Base, typ.Element, typ.Subtype} {
+			look(part)
+		}
+		if rel := a.snap.Relation(typ.Relation); rel != nil {
+			for _, c := range rel.Columns {
+				if !c.Dropped {
+					look(c.Type)
+				}
+			}
+		}
+	}
+	look(t)
 }
 
 // checkedValue is VALUE in a domain's check.

@@ -141,6 +141,7 @@ func (p *part) insert(s *pg.InsertStmt, around *scope) ([]field, bool) {
 		again := map[int16]value{}
 		p.assignments(rel, oc.TargetList, up, again)
 		p.use(rel.OID, Update, slices.Collect(maps.Keys(again)))
+		p.boundAgain(rel, s, up)
 		p.fire(rel, Update, again, up)
 		for k, v := range again {
 			assigned[k] = p.either(v.typ, assigned[k], v)
@@ -253,8 +254,8 @@ func (p *part) assignments(rel *catalog.Relation, list []*pg.Node, sc *scope, as
 		v := value{how: Constant, known: true}
 		if rt.Val.GetSetToDefault() == nil {
 			v = p.expr(rt.Val, sc)
-		} else if c := rel.ColumnNamed(rt.Name); c != nil && c.Default != "" {
-			v = p.check("default of "+relName(rel)+"."+c.Name, rel.OID, c.Default, &scope{}, nil)
+		} else if c := rel.ColumnNamed(rt.Name); c != nil && p.defaultOf(*c) != "" {
+			v = p.check("default of "+relName(rel)+"."+c.Name, rel.OID, p.defaultOf(*c), &scope{}, nil)
 		}
 		p.assign(rel, rt, v, assigned)
 	}
@@ -338,17 +339,28 @@ func (p *part) merge(s *pg.MergeStmt, around *scope) {
 		case pg.CmdType_CMD_UPDATE:
 			p.assignments(rel, w.TargetList, sc, assigned)
 			p.use(rel.OID, Update, slices.Collect(maps.Keys(assigned)))
-			p.bound(rel, Update, s.JoinCondition, sc, true)
+			p.bound(rel, Update, both(s.JoinCondition, w.Condition), sc, true)
 			p.fire(rel, Update, assigned, sc)
 		case pg.CmdType_CMD_DELETE:
 			p.use(rel.OID, Delete, nil)
-			p.bound(rel, Delete, s.JoinCondition, sc, true)
+			p.bound(rel, Delete, both(s.JoinCondition, w.Condition), sc, true)
 			p.fire(rel, Delete, nil, sc)
 		case pg.CmdType_CMD_NOTHING:
 		default:
 			p.unknown("a MERGE action of kind "+w.CommandType.String(), -1)
 		}
 	}
+}
+
+// both returns the predicate a AND b; either may be nil.
+func both(a, b *pg.Node) *pg.Node {
+	if a == nil {
+		return b
+	}
+	if b == nil {
+		return a
+	}
+	return &pg.Node{Node: &pg.Node_BoolExpr{BoolExpr: &pg.BoolExpr{Boolop: pg.BoolExprType_AND_EXPR, Args: []*pg.Node{a, b}}}}
 }
 
 // writtenTo returns what the statement writes into columns by now: what it

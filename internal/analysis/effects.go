@@ -395,6 +395,11 @@ func (p *part) consequences(rel *catalog.Relation, act Action, row newRow, assig
 			}
 		}
 		p.indexes(rel, sc)
+		for _, c := range rel.Columns {
+			if !c.Dropped && len(p.a.comparisons(c.Type)) > 0 {
+				p.through("index on "+relName(rel), rel.OID, nil).compared(columnValue(rel, c, row))
+			}
+		}
 		p.partitionKey(rel, sc)
 	}
 	p.foreignKeys(rel, act, row, assigned, parent)
@@ -471,6 +476,20 @@ func (p *part) partitionKey(rel *catalog.Relation, sc *scope) {
 	}
 	if key := rel.PartitionKey[open+1 : end]; strings.Contains(key, "(") {
 		p.evaluate(rel, "partition key of "+relName(rel), "ROW("+key+")", sc)
+	}
+}
+
+// readPolicies records what row security evaluates for each row that is read.
+func (p *part) readPolicies(rel *catalog.Relation) {
+	if !rel.RowSecurity || p.expanding(rel.OID) {
+		return
+	}
+	q := *p
+	q.defined = true
+	for _, pol := range rel.Policies {
+		if pol.Using != "" {
+			q.test(q.check("policy "+pol.Name+" on "+relName(rel), rel.OID, pol.Using, rowScope(p, rel, nil), nil).src)
+		}
 	}
 }
 
@@ -675,8 +694,8 @@ func (p *part) foreignKeys(rel *catalog.Relation, act Action, row newRow, assign
 			}
 			for _, c := range cols {
 				set[c] = constant(0)
-				if col := from.Column(c); action == 'd' && col != nil && col.Default != "" {
-					set[c] = p.check("default of "+relName(from)+"."+col.Name, from.OID, col.Default, &scope{}, nil)
+				if col := from.Column(c); action == 'd' && col != nil && p.defaultOf(*col) != "" {
+					set[c] = p.check("default of "+relName(from)+"."+col.Name, from.OID, p.defaultOf(*col), &scope{}, nil)
 					q.flow(Column{from.OID, c}, "", set[c])
 				}
 			}

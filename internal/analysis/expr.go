@@ -93,7 +93,9 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 	case *pg.Node_CoalesceExpr:
 		return p.choose(e.CoalesceExpr.Args, sc)
 	case *pg.Node_MinMaxExpr:
-		return p.choose(e.MinMaxExpr.Args, sc)
+		v := p.choose(e.MinMaxExpr.Args, sc)
+		p.compared(v)
+		return v
 	case *pg.Node_AIndirection:
 		return p.indirect(p.expr(e.AIndirection.Arg, sc), e.AIndirection.Indirection, sc)
 	case *pg.Node_AArrayExpr:
@@ -183,7 +185,7 @@ func (p *part) choose(nodes []*pg.Node, sc *scope) value {
 	for i, n := range nodes {
 		vs[i] = p.expr(n, sc)
 	}
-	return p.either(commonType(vs), vs...)
+	return p.unify(vs)
 }
 
 func fieldValues(cols []field) []value {
@@ -353,8 +355,10 @@ func (p *part) array(elements []*pg.Node, sc *scope) value {
 	for i, n := range elements {
 		vs[i] = p.expr(n, sc)
 	}
-	v := derived(p.either(0, vs...))
-	if t := p.a.snap.Type(commonType(vs)); t != nil && len(vs) > 0 {
+	v := derived(p.unify(vs))
+	element := v.typ
+	v.typ = 0
+	if t := p.a.snap.Type(element); t != nil && len(vs) > 0 {
 		v.typ = t.Array
 		if t.Element != 0 && t.Array == 0 {
 			v.typ = t.OID // arrays of arrays are arrays
@@ -401,7 +405,7 @@ func (p *part) caseExpr(c *pg.CaseExpr, sc *scope) value {
 	if c.Defresult != nil {
 		results = append(results, p.expr(c.Defresult, sc))
 	}
-	v := p.either(commonType(results), results...)
+	v := p.unify(results)
 	// Which branch is taken tells of the conditions, character by character if
 	// need be: they flow.
 	cond := p.combine(boolOID, conds...)
@@ -485,7 +489,9 @@ func jsonValue(v *pg.JsonValueExpr) *pg.Node { return v.GetRawExpr() }
 
 func (p *part) jsonType(o *pg.JsonOutput) catalog.OID {
 	if o.GetTypeName() != nil {
-		return p.typeOf(o.TypeName)
+		t := p.typeOf(o.TypeName)
+		p.domainChecks(t, constant(0))
+		return t
 	}
 	return jsonOID
 }
@@ -572,7 +578,7 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 		var last value
 		for i, n := range e.Rexpr.GetList().GetItems() {
 			v := p.expr(n, sc)
-			if left.fields != nil && v.fields != nil {
+			if left.fields != nil && v.fields != nil && e.Lexpr.GetRowExpr() != nil {
 				r = p.combine(boolOID, r, p.rowCompare(op, left, v, loc))
 				continue
 			}
@@ -608,6 +614,7 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 func (p *part) rowCompare(op []string, left, right value, loc int) value {
 	for i := range min(len(left.fields), len(right.fields)) {
 		p.operator(op, []value{left.fields[i].value, right.fields[i].value}, loc)
+		p.compared(left.fields[i].value)
 	}
 	return p.combine(boolOID, left, right)
 }

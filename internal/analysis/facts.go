@@ -201,12 +201,13 @@ const (
 	RowLock                            // SELECT ... FOR UPDATE and its kin
 	TextMeta                           // reads definition texts (function bodies, index predicates), which may carry literals
 	Secret                             // reads passwords or connection strings of the server
+	SequenceSet                        // setval, also where a function calls it: numbers may come twice
 )
 
 var classNames = []string{"read", "write", "ddl", "dcl", "truncate", "unbounded", "transaction", "two_phase",
 	"session", "session_risky", "session_forbidden", "role", "lock", "advisory_lock", "code", "dynamic", "file",
 	"program", "network", "server_control", "maintenance", "large_object", "notify", "sequence", "sleep",
-	"copy_in", "copy_out", "cursor", "prepared", "temporary", "protected_meta", "row_lock", "text_meta", "secret"}
+	"copy_in", "copy_out", "cursor", "prepared", "temporary", "protected_meta", "row_lock", "text_meta", "secret", "sequence_set"}
 
 // Names returns the names of the classes in c, in a fixed order.
 func (c Class) Names() []string {

@@ -137,7 +137,12 @@ func (t *limits) fold(n *pg.Node) (folded, bool) {
 		}
 		return folded{null: true}, true
 	case *pg.Node_CaseExpr:
-		return t.foldCase(e.CaseExpr)
+		if c, ok := t.foldCase(e.CaseExpr); ok {
+			return c, true
+		}
+		return t.foldArms(e.CaseExpr)
+	case *pg.Node_FuncCall:
+		return t.foldNothing(e.FuncCall)
 	case *pg.Node_AExpr:
 		return t.foldOperator(e.AExpr)
 	case *pg.Node_SubLink:
@@ -220,6 +225,37 @@ func (t *limits) foldCase(e *pg.CaseExpr) (folded, bool) {
 		return folded{null: true}, true
 	}
 	return t.fold(e.Defresult)
+}
+
+// foldArms computes a CASE all of whose branches come to the same.
+func (t *limits) foldArms(e *pg.CaseExpr) (folded, bool) {
+	last, ok := t.fold(e.Defresult)
+	for _, n := range e.Args {
+		c, known := t.fold(n.GetCaseWhen().GetResult())
+		ok = ok && known && c.equal(last)
+	}
+	return last, ok
+}
+
+// foldNothing computes functions that take nothing of a string.
+func (t *limits) foldNothing(f *pg.FuncCall) (folded, bool) {
+	zero := func(i int) bool {
+		if i >= len(f.Args) {
+			return false
+		}
+		c, ok := t.fold(f.Args[i])
+		return ok && c.num != nil && c.num.Sign() == 0
+	}
+	empty := ""
+	switch lastOf(f.Funcname) {
+	case "left", "right", "repeat":
+		return folded{text: &empty}, zero(1)
+	case "substr", "substring":
+		return folded{text: &empty}, zero(2)
+	case "position", "strpos":
+		return folded{num: big.NewFloat(1)}, len(f.Args) == 2 && t.isText(f.Args[1], "")
+	}
+	return folded{}, false
 }
 
 func (t *limits) foldOperator(e *pg.A_Expr) (folded, bool) {

@@ -90,16 +90,78 @@ func (p *part) setOperation(sel *pg.SelectStmt, sc *scope) []field {
 		}
 	}
 	for j := range cols {
-		cols[j].value = derived(p.either(commonType(vs[j]), vs[j]...))
+		cols[j].value = derived(p.unify(vs[j]))
 		if distinct || sel.Op != pg.SetOperation_SETOP_UNION {
 			p.test(cols[j].src)
+			p.compared(cols[j].value)
 		}
 	}
 	return cols
 }
 
-// commonType returns the type of values that the server brings to one type, or
-// 0 when that is not obvious.
+// unify returns a value that is one of vs, brought to one type as the server
+// does for CASE, UNION and their kin: by implicit casts, which may call functions.
+func (p *part) unify(vs []value) value {
+	typ := p.commonType(vs)
+	targets := []catalog.OID{typ}
+	if typ == 0 { // any of theirs
+		for _, v := range vs {
+			if !slices.Contains(targets, v.typ) {
+				targets = append(targets, v.typ)
+			}
+		}
+	}
+	for i, v := range vs {
+		for _, to := range targets {
+			if to != 0 && v.typ != 0 && v.typ != to && len(p.castFunctions(v, to, 'i')) > 0 {
+				vs = slices.Clone(vs)
+				vs[i] = p.combine(to, vs[i], p.cast(v, to, nil, 'i'))
+			}
+		}
+	}
+	return p.either(typ, vs...)
+}
+
+// preferredTypes are those that pg_type.typispreferred names.
+var preferredTypes = map[catalog.OID]bool{boolOID: true, textOID: true, float8OID: true, timestamptzOID: true, 26: true, 1186: true, 869: true, 1562: true}
+
+// commonType returns the type that the server brings values to (manual, section
+// 10.5), or 0 when that is not certain.
+func (p *part) commonType(vs []value) catalog.OID {
+	if t := commonType(vs); t != 0 {
+		return t
+	}
+	var common *catalog.Type
+	for _, v := range vs {
+		if v.untyped {
+			continue
+		}
+		t := p.a.snap.Type(p.baseType(v.typ))
+		switch {
+		case t == nil:
+			return 0
+		case common == nil || t.OID == common.OID:
+			common = t
+		case t.Category != common.Category:
+			return 0
+		default:
+			there, back := p.a.snap.Cast(common.OID, t.OID), p.a.snap.Cast(t.OID, common.OID)
+			there2, back2 := there != nil && there.Context == 'i', back != nil && back.Context == 'i'
+			switch {
+			case there2 && !back2 && !preferredTypes[common.OID]:
+				common = t
+			case !back2:
+				return 0
+			}
+		}
+	}
+	if common == nil {
+		return 0
+	}
+	return common.OID
+}
+
+// commonType returns the type of values that all have the same, or 0.
 func commonType(vs []value) catalog.OID {
 	var t catalog.OID
 	for _, v := range vs {
@@ -148,7 +210,7 @@ func (p *part) values(sel *pg.SelectStmt, sc *scope) []field {
 			cols[i].known = true
 			continue
 		}
-		cols[i] = field{columnN(i), derived(p.either(commonType(v), v...))}
+		cols[i] = field{columnN(i), derived(p.unify(v))}
 	}
 	return cols
 }
@@ -174,6 +236,7 @@ func (p *part) selectFrom(sel *pg.SelectStmt, sc *scope) []field {
 			// Plain DISTINCT: every output decides.
 			for _, c := range cols {
 				p.test(c.src)
+				p.compared(c.value)
 			}
 			continue
 		}
@@ -269,6 +332,7 @@ func (p *part) relationIn(rel *catalog.Relation, alias string, names []string) *
 		return &source{alias: alias}
 	}
 	p.read(rel)
+	p.readPolicies(rel)
 	src := p.relationSource(rel, alias)
 	if len(names) > 0 {
 		src.cols = rename(src.cols, names)
@@ -347,10 +411,11 @@ func (p *part) join(j *pg.JoinExpr, sc *scope, left []*item) *item {
 		p.reference(rv)
 		p.test(lv.src)
 		p.test(rv.src)
+		p.operator([]string{"="}, []value{lv, rv}, -1)
 		var v value
 		switch {
 		case j.Jointype == pg.JoinType_JOIN_FULL:
-			v = derived(p.either(commonType([]value{lv, rv}), lv, rv))
+			v = derived(p.unify([]value{lv, rv}))
 		case j.Jointype == pg.JoinType_JOIN_RIGHT:
 			v = rv
 		default:
@@ -442,6 +507,7 @@ func (p *part) rangeFunction(rf *pg.RangeFunction, sc *scope) *source {
 				}
 				f.fields, f.set = nil, false
 				f.typ = p.typeOf(cd.GetTypeName())
+				p.domainChecks(f.typ, f)
 				f.known = f.origin == (Column{})
 				cols = append(cols, field{cd.GetColname(), f})
 			}
@@ -550,7 +616,9 @@ func (p *part) rangeTableFunc(tf *pg.RangeTableFunc, sc *scope) *source {
 		if c.Coldefexpr != nil {
 			vs = append(vs, p.expr(c.Coldefexpr, sc))
 		}
-		cols = append(cols, field{c.Colname, p.combine(p.typeOf(c.TypeName), vs...)})
+		v := p.combine(p.typeOf(c.TypeName), vs...)
+		p.domainChecks(v.typ, v)
+		cols = append(cols, field{c.Colname, v})
 	}
 	return p.derivedSource(tf.Alias, cols)
 }
@@ -652,6 +720,7 @@ func (p *part) sortKey(n *pg.Node, sc *scope) {
 	if c := n.GetAConst(); c != nil {
 		if i := c.GetIval(); i != nil && i.Ival >= 1 && int(i.Ival) <= len(sc.targets) {
 			p.test(sc.targets[i.Ival-1].src)
+			p.compared(sc.targets[i.Ival-1].value)
 			return
 		}
 	}
@@ -661,18 +730,20 @@ func (p *part) sortKey(n *pg.Node, sc *scope) {
 		for _, t := range sc.targets {
 			if t.name == name {
 				p.test(t.src)
+				p.compared(t.value)
 				found = true
 			}
 		}
 		if v, ok := p.column([]string{name}, sc); ok {
 			p.test(v.src)
+			p.compared(v)
 			found = true
 		}
 		if found {
 			return
 		}
 	}
-	p.testExpr(n, sc)
+	p.sortKeyExpr(n, sc)
 }
 
 // sortOperator records a call through ORDER BY ... USING operator.
@@ -699,4 +770,8 @@ func (p *part) window(w *pg.WindowDef, sc *scope) {
 }
 
 // sortKeyExpr is sortKey where only expressions are allowed.
-func (p *part) sortKeyExpr(n *pg.Node, sc *scope) { p.testExpr(n, sc) }
+func (p *part) sortKeyExpr(n *pg.Node, sc *scope) {
+	v := p.expr(n, sc)
+	p.test(v.src)
+	p.compared(v)
+}

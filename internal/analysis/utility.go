@@ -487,8 +487,19 @@ func (p *part) execute(s *pg.ExecuteStmt) (cols []field, returns bool) {
 		return []field{{"", opaque(nil)}}, true
 	}
 	stmt := tree.Stmts[0].Stmt
+	var types []*pg.Node
 	if prep := stmt.GetPrepareStmt(); prep != nil {
-		stmt = prep.Query
+		stmt, types = prep.Query, prep.Argtypes
+	}
+	for i := range args {
+		if i < len(types) {
+			t := p.typeOf(types[i].GetTypeName())
+			args[i] = p.cast(args[i], t, nil, 'a')
+			args[i].typ = t
+			continue
+		}
+		// The server inferred the type from where the parameter stands.
+		args[i].typ, args[i].untyped = 0, true
 	}
 	if len(p.stack) >= maxNesting {
 		p.unknown("the statement nests too deep", -1)

@@ -208,6 +208,7 @@ type Type struct {
 	Checks        []Check // of a domain
 	Default       string  // of a domain: its expression
 	Input, Output OID     // functions
+	Compare       []OID   // functions of its default operator classes, as far as they did not come with the server
 	Extension     string
 }
 

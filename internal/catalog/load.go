@@ -550,6 +550,7 @@ func (b *builder) readType(r row) {
 	t := &Type{
 		OID: r.oid(0), Schema: b.name(r, 1), Name: b.name(r, 2), Kind: r.char(3), Category: r.char(4), Element: r.oid(5), Array: r.oid(6),
 		Base: r.oid(7), Relation: r.oid(8), Subtype: r.oid(9), Default: r.str(10), Input: r.oid(11), Output: r.oid(12),
+		Compare: r.oids(13),
 	}
 	b.s.types[t.OID] = t
 	b.s.typeNames[qname{t.Schema, t.Name}] = t

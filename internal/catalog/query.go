@@ -106,7 +106,10 @@ const (
 	typesSQL = `select x.oid, n.nspname, x.typname, x.typtype, x.typcategory,
 		case when x.typsubscript = 'array_subscript_handler'::regproc then x.typelem else 0 end, x.typarray, x.typbasetype, x.typrelid,
 		coalesce(r.rngsubtype, m.rngsubtype), case when x.typtype = 'd' then coalesce(pg_get_expr(x.typdefaultbin, 0), x.typdefault) end,
-		x.typinput::oid, x.typoutput::oid
+		x.typinput::oid, x.typoutput::oid,
+		case when x.oid >= 16384 then (select array_agg(distinct s.amproc::oid) from pg_opclass o join pg_amproc s
+			on s.amprocfamily = o.opcfamily and s.amproclefttype = x.oid and s.amprocrighttype = x.oid
+			where o.opcintype = x.oid and o.opcdefault and s.amproc >= 16384) end
 		from pg_type x join pg_namespace n on n.oid = x.typnamespace
 		left join pg_range r on r.rngtypid = x.oid left join pg_range m on m.rngmultitypid = x.oid where %[1]s order by x.oid`
 

@@ -152,6 +152,15 @@ func (b *bench) client(db *sql.DB, box *inbox, s setup) *client {
 	return &client{bench: b, db: db, inbox: box, way: s.way}
 }
 
+// turns is setups where all are run; else one of them, each case another.
+func turns(i int, c *attackCase) []setup {
+	list := setups(c)
+	if full || len(list) == 0 {
+		return list
+	}
+	return list[i%len(list):][:1]
+}
+
 // setups lists how a case is run through the guard.
 func setups(c *attackCase) []setup {
 	one := setup{user: agentUser, mode: defaultMode, masks: "redact"}

@@ -3,9 +3,13 @@ package redteam_test
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/guardedpg/guardedpg/guard"
@@ -17,15 +21,16 @@ func TestRisky(t *testing.T) {
 	l := newLab(t)
 	rep := newReport("stopped", "ran", "hung")
 	t.Run("case", func(t *testing.T) {
-		for _, c := range readCases(t, "risky.jsonl", "risky_more.jsonl") {
-			for _, s := range setups(c) {
+		for i, c := range riskyCases(t) {
+			list := setups(c)
+			if strings.HasPrefix(c.ID, "Q") { // they are many
+				list = turns(i, c)
+			}
+			for _, s := range list {
 				t.Run(fmt.Sprintf("%s/%v", c.ID, s), func(t *testing.T) {
 					t.Parallel()
 					l.with(func(b *bench) {
-						before := b.definitions(t, c.Want)
-						client := b.guarded(t, s)
-						list := client.run(t.Context(), c.Steps, c.Args, true)
-						client.close()
+						list, changed := b.attempt(t, b.guarded(t, s), c, func() {})
 						verdict := "ran"
 						switch judge(list) {
 						case "hung":
@@ -37,13 +42,12 @@ func TestRisky(t *testing.T) {
 								verdict = "stopped" // by the server itself
 							}
 						}
-						b.quiet(t)
-						if after := b.definitions(t, c.Want); after != before {
+						if len(changed) > 0 {
 							verdict = "ran"
 						}
 						rep.count(c.Family, verdict)
 						if verdict != "stopped" && c.Policy == "" && c.Family != "debatable" {
-							t.Errorf("%s %s %s: %s %s\n%s", c.ID, c.Family, verdict, c.Why, c.Class, describe(c, list))
+							t.Errorf("%s %s %s: %s %s %q\n%s", c.ID, c.Family, verdict, c.Why, c.Class, changed, describe(c, list))
 						}
 					})
 				})
@@ -53,44 +57,111 @@ func TestRisky(t *testing.T) {
 	rep.log(t)
 }
 
+func riskyCases(t *testing.T) []*attackCase { return readCases(t, "risky.jsonl", "risky_more.jsonl") }
+
 // failed reports whether the last step that ran ended in an error of the server.
 func failed(list []*outcome) bool {
 	return len(list) > 0 && list[len(list)-1].err != nil
 }
 
-// definitions is a digest of the data and definitions that risky cases change.
-func (b *bench) definitions(t *testing.T, want string) string {
+// attempt runs a case, closes the client, and returns what was changed besides
+// by the steps that somebody else does. It calls watch before and after each.
+func (b *bench) attempt(t *testing.T, client *client, c *attackCase, watch func()) (list []*outcome, changed []string) {
 	t.Helper()
-	var digest string
-	require.NoError(t, b.admin.QueryRow(context.Background(), digestSQL, want == "data").Scan(&digest))
-	return digest
+	defer client.close()
+	before := b.definitions(t, c)
+	watch()
+	for i, step := range c.Steps {
+		others := strings.HasPrefix(step, adminStep)
+		if others && i > 0 {
+			changed = append(changed, before.changed(b.definitions(t, c))...)
+		}
+		o := client.run(t.Context(), c.Steps[i:i+1], c.Args[min(i, len(c.Args)):], true)[0]
+		o.step = i
+		if list = append(list, o); others {
+			require.NoError(t, o.err, c.ID)
+			before = b.definitions(t, c)
+		}
+		watch()
+	}
+	client.close()
+	b.quiet(t)
+	return list, append(changed, before.changed(b.definitions(t, c))...)
 }
 
-const digestSQL = `SELECT md5(string_agg(part, '|' ORDER BY part)) FROM (
-	SELECT concat('class ', relname, relkind, relowner, coalesce(relacl::text, ''), relrowsecurity, relpersistence) AS part FROM pg_class WHERE relnamespace::regnamespace::text !~ '^pg_'
-	UNION ALL SELECT concat('att ', attrelid::regclass, attname, atttypid, attnotnull) FROM pg_attribute WHERE attnum > 0 AND attrelid > 16384
-	UNION ALL SELECT concat('proc ', oid::regprocedure, md5(prosrc), coalesce(proacl::text, '')) FROM pg_proc WHERE oid > 16384
-	UNION ALL SELECT concat('trigger ', tgname, tgenabled) FROM pg_trigger
-	UNION ALL SELECT concat('rule ', rulename, ev_class, ev_enabled, md5(ev_action::text)) FROM pg_rewrite WHERE ev_class > 16384
-	UNION ALL SELECT concat('con ', conname, contype) FROM pg_constraint WHERE oid > 16384
-	UNION ALL SELECT concat('ns ', nspname, coalesce(nspacl::text, '')) FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp'
-	UNION ALL SELECT concat('role ', rolname, rolsuper, rolcreaterole, coalesce(rolconfig::text, '')) FROM pg_roles
-	UNION ALL SELECT concat('db ', datname, coalesce(datacl::text, '')) FROM pg_database WHERE datname = current_database()
-	UNION ALL SELECT concat('set ', setdatabase, setrole, setconfig::text) FROM pg_db_role_setting
-	UNION ALL SELECT concat('type ', oid::regtype) FROM pg_type WHERE oid > 16384 AND typtype IN ('d', 'e', 'r')
-	UNION ALL SELECT concat('lo ', oid) FROM pg_largeobject_metadata
-	UNION ALL SELECT concat('slot ', slot_name) FROM pg_replication_slots
-	UNION ALL SELECT concat('policy ', polname, coalesce(pg_get_expr(polqual, polrelid), '')) FROM pg_policy
-	UNION ALL SELECT concat('accounts ', a::text) FROM accounts a
-	UNION ALL SELECT concat('payments ', p::text) FROM payments p
-	UNION ALL SELECT concat('payouts ', p::text) FROM payouts p
-	UNION ALL SELECT concat('ledger ', p::text) FROM ledger p
-	UNION ALL SELECT concat('config ', p::text) FROM app_config p
-	UNION ALL SELECT concat('employees ', p::text) FROM hr.employees p
-	UNION ALL SELECT concat('history ', p::text) FROM hr.salary_history p
-	UNION ALL SELECT concat('notes ', p::text) FROM notes p WHERE $1
-	UNION ALL SELECT concat('products ', p::text) FROM products p WHERE $1
-) parts`
+// A digest says, by what it is of, how something that risky cases change looks.
+type digest map[string]string
+
+func (d digest) changed(after digest) []string {
+	var list []string
+	for part, hash := range after {
+		if d[part] != hash {
+			list = append(list, part)
+		}
+	}
+	for part := range d {
+		if _, ok := after[part]; !ok {
+			list = append(list, part)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// definitions is a digest of the data and definitions that risky cases change.
+func (b *bench) definitions(t *testing.T, c *attackCase) digest {
+	t.Helper()
+	var beside []uint32
+	for _, conn := range b.beside {
+		beside = append(beside, conn.PgConn().PID())
+	}
+	rows, err := b.admin.Query(context.Background(), digestSQL, c.Want == "data", beside)
+	require.NoError(t, err)
+	d := digest{}
+	var part, hash string
+	_, err = pgx.ForEachRow(rows, []any{&part, &hash}, func() error {
+		d[part] = hash
+		return nil
+	})
+	require.NoError(t, err)
+	return d
+}
+
+// catalogs are the system catalogs that definitions stand in, with what of them
+// is looked at: the rows that came with the server are many, and stay.
+var catalogs = map[string]string{
+	"pg_class": "relnamespace::regnamespace::text !~ '^pg_(toast_)?temp'", "pg_attribute": "attrelid > 16383",
+	"pg_type": "oid > 16383 AND typnamespace::regnamespace::text !~ '^pg_(toast_)?temp'", "pg_rewrite": "oid > 16383", "pg_description": "objoid > 16383",
+	"pg_namespace": "nspname !~ '^pg_(toast_)?temp'", "pg_proc": "pronamespace::regnamespace::text !~ '^pg_temp'",
+	"pg_database": "datname = current_database()", "pg_attrdef": "adrelid > 16383", "pg_depend": "refclassid = 'pg_extension'::regclass",
+	"pg_constraint": "true", "pg_trigger": "true", "pg_index": "indrelid > 16383", "pg_inherits": "true", "pg_partitioned_table": "true",
+	"pg_policy": "true", "pg_enum": "true", "pg_range": "true", "pg_aggregate": "true", "pg_operator": "true", "pg_opclass": "true",
+	"pg_opfamily": "true", "pg_amop": "true", "pg_amproc": "true", "pg_am": "true", "pg_cast": "true", "pg_collation": "true",
+	"pg_conversion": "true", "pg_language": "true", "pg_transform": "true", "pg_ts_config": "true", "pg_ts_dict": "true",
+	"pg_ts_parser": "true", "pg_ts_template": "true", "pg_extension": "true", "pg_event_trigger": "true", "pg_statistic_ext": "true",
+	"pg_foreign_data_wrapper": "true", "pg_foreign_server": "true", "pg_foreign_table": "true", "pg_user_mapping": "true",
+	"pg_publication": "true", "pg_publication_rel": "true", "pg_publication_namespace": "true", "pg_subscription": "true",
+	"pg_sequence": "true", "pg_default_acl": "true", "pg_init_privs": "true", "pg_seclabel": "true", "pg_shseclabel": "true",
+	"pg_authid": "true", "pg_auth_members": "true", "pg_db_role_setting": "true", "pg_parameter_acl": "true", "pg_shdescription": "true",
+	"pg_tablespace": "true", "pg_replication_origin": "true", "pg_prepared_xacts": "true", "pg_file_settings": "sourcefile ~ 'auto.conf'",
+	"pg_largeobject_metadata": "true", "pg_largeobject": "true",
+}
+
+// digestSQL gives the parts of a digest: definitions, the rows of critical
+// tables, and those of all where $1 is true. $2 are the sessions of others.
+var digestSQL = func() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(catalogs)) {
+		fmt.Fprintf(&b, "SELECT 'catalog:%s', coalesce(sum(hashtextextended(c::text, 0)), 0)::text FROM %[1]s c WHERE %s\nUNION ALL ", name, catalogs[name])
+	}
+	b.WriteString(`SELECT 'server:slots', coalesce(string_agg(slot_name, ' ' ORDER BY slot_name), '') FROM pg_replication_slots
+UNION ALL SELECT 'server:sessions', count(*)::text FROM pg_stat_activity WHERE pid = ANY ($2)
+UNION ALL SELECT 'data:sequences', coalesce(string_agg(concat(schemaname, '.', sequencename, last_value), ' ' ORDER BY schemaname, sequencename), '') FROM pg_sequences WHERE $1
+UNION ALL SELECT CASE WHEN critical THEN 'critical:' ELSE 'data:' END || oid::regclass, md5(query_to_xml(format('SELECT sum(hashtextextended(t::text, 0)) FROM ONLY %s t', oid::regclass), true, true, '')::text)
+	FROM (SELECT oid, oid::regclass::text ~ '^(accounts|payments|payouts|ledger.*|app_config|hr.employees|hr.contractors|hr.salary_history)$' AS critical
+		FROM pg_class WHERE oid > 16383 AND relkind IN ('r', 'm') AND relnamespace::regnamespace::text !~ '^pg_') tables WHERE critical OR $1`)
+	return b.String()
+}()
 
 // TestRobustness sends odd texts: they fail closed and fast, the process lives,
 // and the next statement works.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // A SettingClass says who may give a setting a value. The zero value is
@@ -45,9 +47,22 @@ var conditions = map[string]func(string) bool{
 	"utf8":          oneOf("utf8", "utf-8", "unicode"),
 	"safe_encoding": oneOf("safe_encoding", "off"),
 	"notice":        oneOf("notice", "warning", "error"),
-	// Not a fraction, and not microseconds: these can be rounded to zero.
-	"nonzero": regexp.MustCompile(`^ *[1-9][0-9]* *(ms|s|min|h|d)? *$`).MatchString,
+	"limit":         limit,
 }
+
+// limit reports whether a time limit is one: not zero, and no longer than a day.
+// A fraction and microseconds can be rounded to zero.
+func limit(value string) bool {
+	m := timeLimit.FindStringSubmatch(value)
+	if m == nil {
+		return false
+	}
+	n, err := strconv.ParseInt(m[1], 10, 32)
+	unit := map[string]time.Duration{"": time.Millisecond, "ms": time.Millisecond, "s": time.Second, "min": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[m[2]]
+	return err == nil && n <= int64(24*time.Hour/unit)
+}
+
+var timeLimit = regexp.MustCompile(`^ *([1-9][0-9]*) *(ms|s|min|h|d)? *$`)
 
 func oneOf(values ...string) func(string) bool {
 	return func(value string) bool {
