@@ -309,6 +309,7 @@ func appendHeads(b []byte, heads []Head) []byte {
 			b = appendString(b, t.SHA256)
 			b = append(b, '}')
 		}
+		b = optStrings(b, `,"lost":`, h.Lost)
 		b = append(b, '}')
 	}
 	return append(b, ']')

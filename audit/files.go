@@ -107,7 +107,7 @@ func stillThere(f *os.File) error {
 // does not wait: held reports that somebody else has it. The lock ends with the
 // process, however that ends.
 func lock(path string) (f *os.File, held bool, err error) {
-	f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, false, err
 	}
@@ -129,7 +129,7 @@ func lock(path string) (f *os.File, held bool, err error) {
 
 // locked reports whether somebody holds the lock on path.
 func locked(path string) bool {
-	f, err := os.Open(path)
+	f, _, err := openPlain(path)
 	if err != nil {
 		return false
 	}

@@ -68,6 +68,8 @@ type Head struct {
 	Hash   Hash   `json:"hash"`          // of that line
 	Key    []byte `json:"key,omitempty"` // the Ed25519 public key that the trail began with
 	Tail   *Tail  `json:"tail,omitempty"`
+	// Lost are the references in its last lines whose chunks were not there.
+	Lost []string `json:"lost,omitempty"`
 }
 
 // A Tail is what stands after the last line of a trail and is not a line: a

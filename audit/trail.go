@@ -182,6 +182,8 @@ type batch struct {
 
 func segmentName(n int) string { return fmt.Sprintf("%08d.jsonl", n) }
 
+func segmentPath(dir string, n int) string { return filepath.Join(dir, segmentName(n)) }
+
 // lockName is the file whose lock says that an incarnation lives.
 const lockName = "lock"
 

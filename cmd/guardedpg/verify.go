@@ -115,8 +115,9 @@ func printReport(w io.Writer, r *audit.Report, took time.Duration) {
 			fmt.Fprintf(&b, "  unknown: %s\n", approve.Printable(u))
 		}
 	}
-	for _, h := range r.Deleted {
-		fmt.Fprintf(&b, "%s  deleted by the rules of retention, %d records\n", approve.Printable(h.Origin), h.Seq)
+	for _, d := range r.Deleted {
+		fmt.Fprintf(&b, "%s  %d records, deleted by the rules of retention: record %d of %s, %s\n", approve.Printable(d.Head.Origin),
+			d.Head.Seq, d.Seq, approve.Printable(d.By), d.Time.Format(time.DateTime))
 	}
 	if len(r.Findings) > 0 {
 		b.WriteByte('\n')
