@@ -92,8 +92,7 @@ func dataEnd(f *os.File, size int64) (int64, error) {
 }
 
 // next returns the next line without its newline, and where it begins. The line
-// is valid until the next call, and nil when it is longer than a line can be.
-// When ok is false no line follows, and off is where what is no line begins.
+// is valid until the next call, and nil when it is longer than a line can be. When ok is false no line follows, and off is where what is no line begins.
 func (l *lineReader) next() (line []byte, off int64, ok bool, err error) {
 	off = l.at - int64(len(l.buf)-l.from)
 	skipping := false
@@ -109,7 +108,7 @@ func (l *lineReader) next() (line []byte, off int64, ok bool, err error) {
 			return nil, off, false, nil
 		}
 		rest := l.buf[l.from:]
-		if skipping = skipping || len(rest) > maxLine; skipping {
+		if skipping = skipping || len(rest) > maxLine || bytes.IndexByte(rest, 0) >= 0; skipping {
 			rest = nil
 		}
 		l.buf, l.from = append(l.buf[:0], rest...), 0

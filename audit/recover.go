@@ -21,8 +21,11 @@ import (
 	"time"
 )
 
-// newIncarnation names a process's directory: when it began, and chance.
-func newIncarnation() string {
+// newIncarnation is nameIncarnation, save in tests of what the clock can do.
+var newIncarnation = nameIncarnation
+
+// nameIncarnation names a process's directory: when it began, and chance.
+func nameIncarnation() string {
 	var b [4]byte
 	rand.Read(b[:])
 	return time.Now().UTC().Format("20060102T150405.000000Z-") + hex.EncodeToString(b[:])

@@ -97,6 +97,9 @@ func (c TrailConfig) withDefaults() (TrailConfig, error) {
 			*d.v = d.def
 		}
 	}
+	if c.SegmentBytes > maxLine {
+		return c, fmt.Errorf("%w: SegmentBytes is more than 1 GiB", ErrConfig)
+	}
 	if c.AnchorFirst && c.Anchor == nil {
 		return c, fmt.Errorf("%w: AnchorFirst without an Anchor", ErrConfig)
 	}
@@ -382,7 +385,9 @@ func (t *Trail) take(r *Record, now time.Time) (uint64, error) {
 			return 0, t.busy("make segment", t.nextErr)
 		}
 	}
-	t.append(r, now)
+	if err := t.append(r, now); err != nil {
+		return 0, err
+	}
 	if !t.armed {
 		t.armed = true
 		t.timer.Reset(t.cfg.SyncEvery)
@@ -398,10 +403,15 @@ func (t *Trail) busy(op string, err error) error {
 	return &TrailError{Class: ErrBusy, Dir: t.dir, Op: op, Err: err}
 }
 
-// append encodes r as the next line. t.mu is held.
-func (t *Trail) append(r *Record, now time.Time) {
+// append encodes r as the next line, unless it is longer than a reader takes. t.mu
+// is held.
+func (t *Trail) append(r *Record, now time.Time) error {
 	start := len(t.buf)
 	t.buf = t.enc.line(t.buf, r, t.seq+1, t.head, now, t.id)
+	if len(t.buf)-start > maxLine {
+		t.buf = t.buf[:start]
+		return fmt.Errorf("audit: a record of more than %d bytes is not taken", maxLine)
+	}
 	t.head = t.hash.line(t.buf[start:])
 	t.buf = append(t.buf, '\n')
 	n := int64(len(t.buf) - start)
@@ -422,6 +432,7 @@ func (t *Trail) append(r *Record, now time.Time) {
 	t.backlog += n
 	t.seq++
 	t.tree.add(t.head)
+	return nil
 }
 
 // appendSeal seals everything so far; next is nil in the last seal. t.mu is held.
