@@ -80,7 +80,7 @@ type Durability int
 const (
 	// DurabilityDefault has the records of statements with lasting effects on
 	// stable storage before they are sent, and those of reads in the operating
-	// system's hands before a row is released.
+	// system's hands before they are sent.
 	DurabilityDefault Durability = iota
 	// DurabilityStrict has every record on stable storage before anything is
 	// released.

@@ -33,6 +33,7 @@ type Connector struct {
 	plans   sharedPlans
 	carried carry
 	shown   sync.Map // shownKey, of what was given out masked
+	met     acquaintances
 
 	binding sync.Mutex
 	shared  atomic.Pointer[view]

@@ -1,6 +1,7 @@
 package guardedpg_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,4 +65,50 @@ func TestEvidence(t *testing.T) {
 	require.Len(t, read.Masks, 1)
 	require.NotEmpty(t, read.Masks[0].Sealed)
 	require.Equal(t, "public.customers.email", read.Masks[0].Sources[0])
+}
+
+// TestNothingInClear sends what meets protected columns in every way that is
+// refused or hard to read, and looks for it in what is recorded.
+func TestNothingInClear(t *testing.T) {
+	f := newFixture(t)
+	const secret = "zz-canary"
+	for _, c := range []struct {
+		sql  string
+		args []any
+	}{
+		{sql: "SELECT id FROM customers WHERE email = '" + secret + "'"},
+		{sql: "SELECT id FROM customers WHERE email = $1", args: []any{secret}},
+		{sql: "SELECT id FROM customers WHER email = '" + secret + "'"},
+		{sql: "SELECT id FROM customers WHER email = $1", args: []any{secret}},
+		{sql: "SELECT id FROM customers WHERE email = $$" + secret + "$$ AND"},
+		{sql: "SELECT id FROM customers WHERE email = '" + secret},
+		{sql: "SELECT id FROM customers /* " + secret + " */ WHER email IS NULL"},
+		{sql: "UPDATE customers SET email = '" + secret + "' WHERE id = 'x"},
+		{sql: "\x00 '" + secret + "'"},
+		{sql: "\xff '" + secret + "'"},
+		{sql: "SELECT id FROM customers WHERE email = '" + secret + "' AND nosuchcolumn = 1"},
+		{sql: "INSERT INTO customers (id, email) VALUES (77, '" + secret + "')"},
+		{sql: "INSERT INTO customers (id, email) VALUES (78, lower('" + secret + "'))"},
+		{sql: "UPDATE customers SET email = $1 WHERE id = 3", args: []any{secret}},
+		{sql: "WITH x AS (SELECT '" + secret + "' AS e) SELECT id FROM customers, x WHERE email = x.e"},
+		{sql: "PREPARE p AS SELECT id FROM customers WHERE email = '" + secret + "'"},
+		{sql: "DECLARE c CURSOR FOR SELECT id FROM customers WHERE email = '" + secret + "'"},
+		{sql: "EXPLAIN SELECT id FROM customers WHERE email = '" + secret + "'"},
+	} {
+		rows, err := f.db.Query(c.sql, c.args...)
+		if err == nil {
+			rows.Close()
+		}
+	}
+	for _, r := range f.trail.Records() {
+		b, err := json.Marshal(r)
+		require.NoError(t, err)
+		if r.SQL != nil {
+			b = append(b, r.SQL.Text...)
+			for _, a := range r.SQL.Args {
+				b = append(b, a.Value...)
+			}
+		}
+		require.NotContains(t, string(b), secret)
+	}
 }

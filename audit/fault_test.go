@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand"
@@ -210,6 +211,58 @@ func TestFullDisk(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, rep.OK(), rep.Findings)
 	require.Equal(t, 2, rep.Trails[0].Segments)
+}
+
+// TestNoRoomAtEveryWrite has the disk full at the nth write or new file, for a few
+// of them. Whoever waits is told, nothing that was acknowledged is lost, and it
+// goes on when there is room.
+func TestNoRoomAtEveryWrite(t *testing.T) {
+	for n := range rounds(40, 200) {
+		var ops atomic.Int64
+		full := func(string) error {
+			if k := ops.Add(1) - int64(n) - 2; k >= 0 && k < 3 {
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+		cfg := testConfig(t.TempDir())
+		cfg.SegmentBytes, cfg.SyncEvery = 64<<10, time.Millisecond
+		tr, err := Open(cfg)
+		require.NoError(t, err)
+		tr.io.Lock()
+		tr.cfg.files = &faultFiles{create0: full, write: full}
+		tr.seg.f = &faultFile{tr.cfg.files.(*faultFiles), tr.seg.path, tr.seg.f}
+		tr.io.Unlock()
+		acked := map[string]bool{}
+		for i := 0; len(acked) < 20; i++ {
+			id := fmt.Sprint("s", i)
+			p := tr.Payload(id, PayloadFull, []string{"c"})
+			err := p.Row([]driver.Value{id})
+			require.NoError(t, err)
+			out, err := p.Close()
+			var seq uint64
+			if err == nil {
+				seq, err = tr.Append(&Record{Kind: KindOutcome, Statement: id, Outcome: &Outcome{Payload: out}})
+			}
+			if err == nil {
+				err = tr.Wait(t.Context(), seq, Durability(i%2))
+			}
+			if err == nil {
+				acked[id] = true
+				continue
+			}
+			require.ErrorIs(t, err, ErrBusy)
+			require.ErrorIs(t, err, syscall.ENOSPC)
+			kick(tr.writeC) // as the watcher does in a moment
+			time.Sleep(time.Millisecond)
+		}
+		require.NoError(t, tr.Close())
+		require.NoError(t, eachRecord(cfg.Dir, func(_ string, r *Record) { delete(acked, r.Statement) }))
+		require.Empty(t, acked, "n %d", n)
+		rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{})
+		require.NoError(t, err)
+		require.True(t, rep.OK(), "n %d: %v", n, rep.Findings)
+	}
 }
 
 func TestFilesTakenAwayAreNoticed(t *testing.T) {

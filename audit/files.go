@@ -2,6 +2,7 @@ package audit
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,8 +41,14 @@ func (osFiles) mkdir(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		return err
 	}
-	return osFiles{}.syncDir(filepath.Dir(path))
+	if err := (osFiles{}).syncDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("%w: %w", errSync, err)
+	}
+	return nil
 }
+
+// errSync marks the error of a sync, which is final whatever it is.
+var errSync = errors.New("fsync")
 
 func (osFiles) create(path string, size int64) (file, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)

@@ -353,4 +353,3 @@ func TestTheClockGoesBack(t *testing.T) {
 	code, out := python(t, cfg.Dir, *anchor)
 	require.Equal(t, 0, code, out)
 }
-

@@ -31,6 +31,10 @@ func (t *Trail) put(store string, data []byte) (string, error) {
 		t.mu.Unlock()
 		return "", ErrClosed
 	}
+	if err := t.full.Load(); err != nil {
+		t.mu.Unlock()
+		return "", t.busy("write", *err)
+	}
 	s := t.stores[store]
 	if s == nil || s.end > 0 && s.end+int64(len(data)) > storeBytes {
 		n := 1
@@ -70,7 +74,7 @@ func (t *Trail) waitChunks(total uint64) error {
 	if w == nil {
 		return nil
 	}
-	if t.failure.Load() != nil {
+	if t.failure.Load() != nil || t.full.Load() != nil {
 		t.chunked.forget(w)
 		return t.unsafe(&t.chunked, total)
 	}
@@ -107,8 +111,12 @@ func (t *Trail) makeStore(s *segment) error {
 	if err != nil {
 		return err
 	}
+	if err := t.cfg.files.syncDir(dir); err != nil {
+		f.Close()
+		return fmt.Errorf("%w: %w", errSync, err)
+	}
 	s.f = f
-	return t.cfg.files.syncDir(dir)
+	return nil
 }
 
 // chunkRef is where a chunk is, and what it is: its text form stands in records.

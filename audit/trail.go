@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -153,7 +154,8 @@ type Trail struct {
 	written, synced watermark // seq
 	chunked         watermark // bytes of chunks written
 	failure         atomic.Pointer[TrailError]
-	anchored        watermark // seq
+	full            atomic.Pointer[error] // why nothing can be written at present
+	anchored        watermark             // seq
 	writeC, syncC   chan struct{}
 	anchorC         chan struct{}
 	prepareC        chan struct{}
@@ -375,6 +377,9 @@ func (t *Trail) take(r *Record, now time.Time) (uint64, error) {
 	if t.closed {
 		return 0, ErrClosed
 	}
+	if err := t.full.Load(); err != nil {
+		return 0, t.busy("write", *err)
+	}
 	if t.backlog > t.cfg.Backlog {
 		return 0, t.busy("append", errors.New("the disk does not keep up"))
 	}
@@ -471,7 +476,7 @@ func (t *Trail) Wait(ctx context.Context, seq uint64, d Durability) error {
 	kick(c)
 	// The failure is looked at after the waiter is registered: fail sets it
 	// before it wakes those who are.
-	if err := t.failure.Load(); err != nil {
+	if t.failure.Load() != nil || t.full.Load() != nil {
 		mark.forget(w)
 		return t.unsafe(mark, seq)
 	}
@@ -504,7 +509,15 @@ func (t *Trail) unsafe(mark *watermark, seq uint64) error {
 	if err := t.failure.Load(); err != nil {
 		return err
 	}
-	return ErrClosed
+	if err := t.full.Load(); err != nil {
+		return t.busy("write", *err)
+	}
+	select {
+	case <-t.stop:
+		return ErrClosed
+	default: // there was no room for a moment
+		return t.busy("write", syscall.ENOSPC)
+	}
 }
 
 // Close implements [Sink]: it records that the trail ends in good order, seals

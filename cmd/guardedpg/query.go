@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,7 +144,7 @@ func query(ctx context.Context, args []string, e env) int {
 		return exitUsage
 	}
 	n := 0
-	for entry, err := range audit.Entries(ctx, dirs...) {
+	for entry, err := range entries(ctx, dirs, e) {
 		if err != nil {
 			flush()
 			fmt.Fprintf(e.stderr, "guardedpg query: %v\n", err)
@@ -162,6 +163,38 @@ func query(ctx context.Context, args []string, e env) int {
 		return exitUsage
 	}
 	return exitOK
+}
+
+// entries yields the records of the trails in dirs, as audit.Entries does. Where a
+// trail breaks off it says so: what stands there may be what was looked for.
+func entries(ctx context.Context, dirs []string, e env) iter.Seq2[audit.Entry, error] {
+	return func(yield func(audit.Entry, error) bool) {
+		for _, dir := range dirs {
+			trails, err := audit.Trails(dir)
+			if err != nil {
+				yield(audit.Entry{}, err)
+				return
+			}
+			for _, trail := range trails {
+				r := audit.NewReader(trail)
+				more := true
+				err := drain(ctx, r, func(x audit.Entry) bool {
+					more = yield(x, nil)
+					return more
+				})
+				if err == nil && r.Broken() {
+					fmt.Fprintf(e.stderr, "guardedpg: %s is read only up to where it breaks off: \"guardedpg verify\" says what is wrong\n", approve.Printable(trail))
+				}
+				r.Close()
+				if err != nil {
+					yield(audit.Entry{}, err)
+				}
+				if err != nil || !more {
+					return
+				}
+			}
+		}
+	}
 }
 
 // printer returns what prints an entry in that format, and what ends it; nil for

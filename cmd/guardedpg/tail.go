@@ -63,7 +63,7 @@ func tail(ctx context.Context, args []string, e env) int {
 				if readers[trail] == nil {
 					readers[trail] = audit.NewReader(trail)
 				}
-				if err := drain(ctx, readers[trail], func(x audit.Entry) {
+				if err := drain(ctx, readers[trail], func(x audit.Entry) bool {
 					switch {
 					case !print || !f.match(x.Record):
 					case *format == "json":
@@ -71,6 +71,7 @@ func tail(ctx context.Context, args []string, e env) int {
 					default:
 						fmt.Fprintln(e.stdout, tableRow(x.Record))
 					}
+					return true
 				}); err != nil {
 					return err
 				}
@@ -93,8 +94,8 @@ func tail(ctx context.Context, args []string, e env) int {
 	}
 }
 
-// drain hands over what a reader has at present.
-func drain(ctx context.Context, r *audit.Reader, visit func(audit.Entry)) error {
+// drain hands over what a reader has at present, until visit says stop.
+func drain(ctx context.Context, r *audit.Reader, visit func(audit.Entry) bool) error {
 	for ctx.Err() == nil {
 		x, err := r.Next()
 		if err == io.EOF {
@@ -103,7 +104,9 @@ func drain(ctx context.Context, r *audit.Reader, visit func(audit.Entry)) error 
 		if err != nil {
 			return err
 		}
-		visit(x)
+		if !visit(x) {
+			return nil
+		}
 	}
 	return ctx.Err()
 }
