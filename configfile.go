@@ -204,7 +204,18 @@ func (f *file) open(cfg *Config, dir string) error {
 		}
 	}
 	if cfg.Audit == nil {
-		trail, err := audit.Open(audit.TrailConfig{Dir: in(f.Audit.Trail.Dir), Recipients: f.Audit.Trail.Recipients})
+		tc := audit.TrailConfig{Dir: in(f.Audit.Trail.Dir), Recipients: f.Audit.Trail.Recipients}
+		switch {
+		case cfg.ConnConfig != nil:
+			tc.TransactionStatus = transactionStatus(cfg.ConnConfig)
+		case cfg.DSN != "":
+			status, err := TransactionStatus(cfg.DSN)
+			if err != nil {
+				return err
+			}
+			tc.TransactionStatus = status
+		}
+		trail, err := audit.Open(tc)
 		if err != nil {
 			return configError("the trail cannot be opened", "", err)
 		}

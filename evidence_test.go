@@ -112,3 +112,32 @@ func TestNothingInClear(t *testing.T) {
 		require.NotContains(t, string(b), secret)
 	}
 }
+
+// TestACommitNobodyHeardOf has a process die between the commit's intent and the
+// server's answer.
+func TestACommitNobodyHeardOf(t *testing.T) {
+	dsn := shop(t)
+	f := newFixtureOn(t, dsn)
+	tx, err := f.db.Begin()
+	require.NoError(t, err)
+	_, err = tx.Exec("UPDATE customers SET id = id WHERE id = 3")
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	tx, err = f.db.Begin()
+	require.NoError(t, err)
+	_, err = tx.Exec("SELECT 1")
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	commits := f.trail.Records(audit.KindCommit)
+	require.Len(t, commits, 2)
+	require.NotEmpty(t, commits[0].Detail["xid"])
+	require.Empty(t, commits[1].Detail["xid"], "nothing was written")
+
+	ask, err := guardedpg.TransactionStatus(dsn)
+	require.NoError(t, err)
+	status, err := ask(t.Context(), commits[0].Database, commits[0].Detail["xid"])
+	require.NoError(t, err)
+	require.Equal(t, "committed", status)
+	_, err = ask(t.Context(), &audit.Database{Name: "another"}, commits[0].Detail["xid"])
+	require.Error(t, err)
+}

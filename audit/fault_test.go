@@ -401,6 +401,12 @@ func TestRecoveredAsksTheServer(t *testing.T) {
 		{Kind: KindIntent, Session: "c", Statement: "3"},
 		{Kind: KindIntent, Session: "c", Statement: "4"},
 		{Kind: KindDenied, Session: "c", Statement: "4"},
+		// A transaction that ended, one that may have, and no transaction.
+		{Kind: KindCommit, Session: "d", Statement: "5", Detail: map[string]string{"xid": "700"}},
+		{Kind: KindOutcome, Session: "d", Statement: "5"},
+		{Kind: KindIntent, Session: "d", Statement: "6"},
+		{Kind: KindCommit, Session: "e", Statement: "7", Detail: map[string]string{"xid": "700"}},
+		{Kind: KindBegin, Session: "f", Statement: "8"},
 	} {
 		_, err := tr.Append(r)
 		require.NoError(t, err)
@@ -424,7 +430,7 @@ func TestRecoveredAsksTheServer(t *testing.T) {
 			require.Equal(t, tr.origin, r.Detail["origin"])
 		}
 	}))
-	require.Equal(t, map[string]string{"1": "unknown ", "2": "committed 700", "3": "unknown 701"}, got)
+	require.Equal(t, map[string]string{"1": "unknown ", "2": "committed 700", "3": "unknown 701", "6": "unknown ", "7": "committed 700", "8": "unknown "}, got)
 }
 
 func TestConfigurationErrors(t *testing.T) {

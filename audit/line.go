@@ -123,6 +123,15 @@ func optional(rest []byte, name string) (value, after []byte) {
 	return nil, nil
 }
 
+// unescaped returns a string as it stands in a line.
+func unescaped(b []byte) (s string) {
+	if bytes.IndexByte(b, '\\') < 0 {
+		return string(b)
+	}
+	json.Unmarshal(slices.Concat([]byte{'"'}, b, []byte{'"'}), &s) // the line is valid JSON
+	return s
+}
+
 // kindOf returns the kind without allocating for those that are common.
 func kindOf(b []byte) Kind {
 	switch string(b) {

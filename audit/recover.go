@@ -220,18 +220,25 @@ func (w *walker) segment(n int, l *lineReader, visit func(*lineHead, []byte) boo
 }
 
 // unfinished holds the records of one trail that have no outcome yet.
-type unfinished map[string][]byte
+type unfinished map[string]begunLine
 
-// see takes the next line. It reports whether the line has to be kept.
-func (u unfinished) see(h *lineHead, line []byte) {
+type begunLine struct {
+	kind Kind
+	line []byte
+}
+
+// see takes the next line. It returns the kind of what the line ends.
+func (u unfinished) see(h *lineHead, line []byte) (ended Kind) {
 	switch id := string(h.statement); h.kind {
 	case KindIntent, KindBegin, KindCommit, KindRollback:
 		if id != "" {
-			u[id] = bytes.Clone(line)
+			u[id] = begunLine{h.kind, bytes.Clone(line)}
 		}
 	case KindOutcome, KindDenied:
+		ended = u[id].kind
 		delete(u, id)
 	}
+	return ended
 }
 
 // examine reads the trail in dir to its end.
@@ -264,8 +271,8 @@ func examine(dir string) (predecessor, error) {
 		p.head.Tail = w.tail
 	}
 	p.head.Lost = p.lost(dir)
-	for _, line := range open {
-		r, err := ParseRecord(line)
+	for _, begun := range open {
+		r, err := ParseRecord(begun.line)
 		if err != nil {
 			return p, fmt.Errorf("an intent of %s: %w", dir, err)
 		}
@@ -281,8 +288,7 @@ func (p *predecessor) segment(w *walker, n int, l *lineReader, open unfinished, 
 	if w.tail == nil {
 		err := w.segment(n, l, func(h *lineHead, line []byte) bool {
 			*last = append((*last)[:0], h.time...)
-			open.see(h, line)
-			p.see(h, line)
+			p.see(h, line, open.see(h, line))
 			return true
 		})
 		if err != nil || w.tail == nil {
@@ -298,8 +304,11 @@ func (p *predecessor) segment(w *walker, n int, l *lineReader, open unfinished, 
 	return err
 }
 
-// see takes what p needs of a line.
-func (p *predecessor) see(h *lineHead, line []byte) {
+// see takes what p needs of a line, which ended a record of the given kind.
+func (p *predecessor) see(h *lineHead, line []byte, ended Kind) {
+	if len(p.xid) > 0 && (h.kind == KindBegin || ended == KindCommit || ended == KindRollback) {
+		delete(p.xid, unescaped(h.session)) // what comes is in another transaction
+	}
 	switch h.kind {
 	case KindSeal:
 		// What came before the seal before this one was synced for sure: the
