@@ -69,6 +69,7 @@ func NewConnector(cfg Config) (*Connector, error) {
 	c.cache = catalog.NewCache(catalog.Config{MaxAge: cfg.catalogRefresh(), Connect: c.connectAside})
 	if c.cfg.open != nil {
 		if err := c.cfg.open(&c.cfg); err != nil {
+			c.Close()
 			return nil, err
 		}
 	}

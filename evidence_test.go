@@ -141,3 +141,48 @@ func TestACommitNobodyHeardOf(t *testing.T) {
 	_, err = ask(t.Context(), &audit.Database{Name: "another"}, commits[0].Detail["xid"])
 	require.Error(t, err)
 }
+
+// TestSomeOriginals seals the first of the masked values, under a class.
+func TestSomeOriginals(t *testing.T) {
+	key, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	for _, c := range []struct {
+		file string
+		want int
+	}{{"all", 3}, {"first 2", 2}, {"none", 0}} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "guard.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(strings.Replace(configFile, "trail: {dir: ./trail}",
+			"trail: {dir: ./trail, name: shop, recipients: ["+key.Recipient().String()+"]}\n  retention: pii\n  originals: "+c.file, 1)), 0o600))
+		cfg, err := guardedpg.LoadConfig(path)
+		require.NoError(t, err)
+		cfg.DSN = shop(t)
+		db, err := guardedpg.OpenDB(cfg)
+		require.NoError(t, err)
+		rows, err := db.Query("SELECT email FROM customers ORDER BY id LIMIT 3")
+		require.NoError(t, err)
+		n := 0
+		for rows.Next() {
+			n++
+		}
+		require.NoError(t, rows.Err())
+		require.Equal(t, 3, n)
+		require.NoError(t, db.Close())
+		sealed := 0
+		for e, err := range audit.Entries(t.Context(), filepath.Join(dir, "trail")) {
+			require.NoError(t, err)
+			for _, m := range e.Record.Masks {
+				if m.Sealed == "" {
+					continue
+				}
+				require.Contains(t, m.Sealed, ".pii.")
+				plain, err := audit.OpenSealed(e.Dir, m.Sealed, e.Record.Statement, key)
+				require.NoError(t, err)
+				list, err := audit.ParseOriginals(plain)
+				require.NoError(t, err)
+				sealed += len(list)
+			}
+		}
+		require.Equal(t, c.want, sealed, c.file)
+	}
+}

@@ -275,7 +275,7 @@ func (c *recorder) sealSQL(r *run) error {
 	if err != nil {
 		return notRecorded(r, err)
 	}
-	if c.sql.Sealed, err = c.sealer.Seal(r.id, "", data); err != nil {
+	if c.sql.Sealed, err = c.sealer.Seal(r.id, r.conn.connector.cfg.Retention, data); err != nil {
 		return notRecorded(r, err)
 	}
 	return nil
