@@ -186,3 +186,20 @@ func TestSomeOriginals(t *testing.T) {
 		require.Equal(t, c.want, sealed, c.file)
 	}
 }
+
+// TestASinkThatPanics refuses, as one that fails does.
+func TestASinkThatPanics(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.db.Exec("SELECT 1")
+	require.NoError(t, err)
+	f.trail.FailWait = func(uint64, audit.Durability) error { panic("wait") }
+	_, err = f.db.Exec("SELECT 1")
+	require.ErrorIs(t, err, guardedpg.ErrAudit)
+	f.trail.FailWait = nil
+	f.trail.FailAppend = func(int, *audit.Record) error { panic("append") }
+	_, err = f.db.Exec("SELECT 1")
+	require.ErrorIs(t, err, guardedpg.ErrAudit)
+	f.trail.FailAppend = nil
+	_, err = f.db.Exec("SELECT 1")
+	require.NoError(t, err)
+}

@@ -62,16 +62,26 @@ func (c *recorder) next(kind audit.Kind, r *run) *audit.Record {
 }
 
 // write appends the record in hand. Its error is a refusal of class ErrAudit.
-func (c *recorder) write(r *run) (uint64, error) {
-	seq, err := c.sink.Append(&c.rec)
-	if err != nil {
+func (c *recorder) write(r *run) (seq uint64, err error) {
+	defer failedSink(r, &err)
+	if seq, err = c.sink.Append(&c.rec); err != nil {
 		return 0, notRecorded(r, err)
 	}
 	return seq, nil
 }
 
-func (c *recorder) wait(ctx context.Context, r *run, seq uint64, d audit.Durability) error {
-	if err := c.sink.Wait(ctx, seq, d); err != nil {
+// failedSink makes an error of a panic in a sink, which is code of the program's.
+func failedSink(r *run, err *error) {
+	if recover() != nil {
+		*err = notRecorded(r, errSinkPanicked)
+	}
+}
+
+var errSinkPanicked = errors.New("the sink panicked")
+
+func (c *recorder) wait(ctx context.Context, r *run, seq uint64, d audit.Durability) (err error) {
+	defer failedSink(r, &err)
+	if err = c.sink.Wait(ctx, seq, d); err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return err
 		}

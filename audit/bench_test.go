@@ -157,7 +157,7 @@ func BenchmarkPayloadRow(b *testing.B) {
 	cols := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
 	for _, mode := range []PayloadMode{PayloadDigest, PayloadFull} {
 		b.Run([]string{"", "digest", "full"}[mode], func(b *testing.B) {
-			tr, err := Open(TrailConfig{Dir: b.TempDir(), PayloadLimit: 1 << 40})
+			tr, err := Open(TrailConfig{Dir: b.TempDir(), PayloadLimit: 1 << 30})
 			require.NoError(b, err)
 			defer tr.Close()
 			p := tr.Payload("s", mode, cols)

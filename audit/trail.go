@@ -101,6 +101,9 @@ func (c TrailConfig) withDefaults() (TrailConfig, error) {
 	if c.SegmentBytes > maxLine {
 		return c, fmt.Errorf("%w: SegmentBytes is more than 1 GiB", ErrConfig)
 	}
+	if c.PayloadLimit > maxDelivery {
+		return c, fmt.Errorf("%w: PayloadLimit is more than 1 GiB", ErrConfig)
+	}
 	if c.AnchorFirst && c.Anchor == nil {
 		return c, fmt.Errorf("%w: AnchorFirst without an Anchor", ErrConfig)
 	}

@@ -143,12 +143,12 @@ func query(ctx context.Context, args []string, e env) int {
 		fmt.Fprintf(e.stderr, "guardedpg query: --format %q: want table, json or csv\n", *format)
 		return exitUsage
 	}
-	n := 0
+	n, failed := 0, false
 	for entry, err := range entries(ctx, dirs, e) {
 		if err != nil {
-			flush()
 			fmt.Fprintf(e.stderr, "guardedpg query: %v\n", err)
-			return exitUsage
+			failed = true
+			continue
 		}
 		if !f.match(entry.Record) {
 			continue
@@ -160,6 +160,9 @@ func query(ctx context.Context, args []string, e env) int {
 	}
 	if err := flush(); err != nil {
 		fmt.Fprintf(e.stderr, "guardedpg query: %v\n", err)
+		failed = true
+	}
+	if failed {
 		return exitUsage
 	}
 	return exitOK
@@ -186,10 +189,10 @@ func entries(ctx context.Context, dirs []string, e env) iter.Seq2[audit.Entry, e
 					fmt.Fprintf(e.stderr, "guardedpg: %s is read only up to where it breaks off: \"guardedpg verify\" says what is wrong\n", approve.Printable(trail))
 				}
 				r.Close()
-				if err != nil {
-					yield(audit.Entry{}, err)
+				if err != nil { // of this trail: the others can still be read
+					more = yield(audit.Entry{}, err)
 				}
-				if err != nil || !more {
+				if !more || ctx.Err() != nil {
 					return
 				}
 			}

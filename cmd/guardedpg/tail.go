@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/guardedpg/guardedpg/approve"
 	"github.com/guardedpg/guardedpg/audit"
 )
 
@@ -47,7 +48,7 @@ func tail(ctx context.Context, args []string, e env) int {
 		fmt.Fprintf(e.stderr, "guardedpg tail: --format %q: want table or json\n", *format)
 		return exitUsage
 	}
-	readers := map[string]*audit.Reader{}
+	readers, given := map[string]*audit.Reader{}, map[string]bool{} // given up
 	defer func() {
 		for _, r := range readers {
 			r.Close()
@@ -60,10 +61,15 @@ func tail(ctx context.Context, args []string, e env) int {
 				return err
 			}
 			for _, trail := range trails {
-				if readers[trail] == nil {
-					readers[trail] = audit.NewReader(trail)
+				r := readers[trail]
+				if r == nil {
+					r = audit.NewReader(trail)
+					readers[trail] = r
 				}
-				if err := drain(ctx, readers[trail], func(x audit.Entry) bool {
+				if given[trail] {
+					continue
+				}
+				err := drain(ctx, r, func(x audit.Entry) bool {
 					switch {
 					case !print || !f.match(x.Record):
 					case *format == "json":
@@ -72,8 +78,10 @@ func tail(ctx context.Context, args []string, e env) int {
 						fmt.Fprintln(e.stdout, tableRow(x.Record))
 					}
 					return true
-				}); err != nil {
-					return err
+				})
+				if ctx.Err() == nil && (err != nil || r.Broken()) {
+					given[trail] = true // the others go on
+					fmt.Fprintf(e.stderr, "guardedpg tail: %s is not read any further: \"guardedpg verify\" says what is wrong\n", approve.Printable(trail))
 				}
 			}
 		}

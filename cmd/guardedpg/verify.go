@@ -19,7 +19,8 @@ const verifyUsage = `usage: guardedpg verify [--json] [--anchor ANCHOR] DIR...
 Checks the trails in each DIR: every record against the chain, every seal
 against the key that had to sign it, every trail against the one that followed,
 and against the ANCHOR, if one is given: the postgres:// URL of a database with
-the heads, or a file of heads, one JSON object in each line.
+the heads, or a file of heads, one JSON object in each line. Without an anchor
+nobody can say whether a trail that was not closed was cut.
 
 Exit codes: 0 all is as it was written; 1 something was altered; 2 it could not
 be checked; 3 nothing is wrong, but the end of a trail cannot be known.
