@@ -217,7 +217,7 @@ func TestFullDisk(t *testing.T) {
 // of them. Whoever waits is told, nothing that was acknowledged is lost, and it
 // goes on when there is room.
 func TestNoRoomAtEveryWrite(t *testing.T) {
-	for n := range rounds(40, 200) {
+	for n := range rounds(16, 200) {
 		var ops atomic.Int64
 		full := func(string) error {
 			if k := ops.Add(1) - int64(n) - 2; k >= 0 && k < 3 {
@@ -361,7 +361,7 @@ func TestTextsComeBackByteForByte(t *testing.T) {
 	for i := range all {
 		all[i] = byte(i)
 	}
-	big := 20 << 20
+	big := 3 << 20
 	if os.Getenv("GUARDEDPG_NIGHTLY") != "" {
 		big = 100 << 20
 	}

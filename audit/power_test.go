@@ -264,7 +264,7 @@ func powerCut(t *testing.T, seed int64, lie func(op, path string) bool) (problem
 }
 
 func TestPowerLoss(t *testing.T) {
-	for seed := range rounds(60, 3000) {
+	for seed := range rounds(30, 3000) {
 		require.Empty(t, powerCut(t, int64(seed), nil), "seed %d", seed)
 	}
 }

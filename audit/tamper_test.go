@@ -391,10 +391,11 @@ func pick(tb testing.TB, r *rand.Rand, dir string) *draft {
 }
 
 func TestTampering(t *testing.T) {
-	n := rounds(6, 1000)
+	n := rounds(3, 1000)
 	e := makeEvidence(t, rand.New(rand.NewSource(1)), 60)
 	for name, tamper := range tampers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for seed := range n {
 				r := rand.New(rand.NewSource(int64(seed)))
 				dir := filepath.Join(t.TempDir(), "d"+strconv.Itoa(seed))
@@ -432,7 +433,7 @@ func names(rep *Report, trail string, seqs []uint64) bool {
 }
 
 func TestCleanTrailsAreOK(t *testing.T) {
-	for seed := range rounds(8, 1000/3+1) {
+	for seed := range rounds(4, 1000/3+1) {
 		e := makeEvidence(t, rand.New(rand.NewSource(int64(seed))), 60)
 		for _, opt := range []VerifyOptions{{Anchor: e.anchor}, {}} {
 			rep, err := Verify(t.Context(), []string{e.dir}, opt)
