@@ -41,9 +41,11 @@ type recorder struct {
 
 // principal makes the recorded form of an identity.
 func principal(i identity.Identity) audit.Principal {
-	return audit.Principal{
+	p := audit.Principal{
 		Issuer: i.Issuer(), Subject: i.Subject(), Groups: i.Groups(), Attributes: i.Attributes(), Verified: i.Verified(),
 	}
+	p.Prepare()
+	return p
 }
 
 // next begins a record about a run.

@@ -123,6 +123,9 @@ const (
 )
 
 func (e *encoder) principal(b []byte, p *Principal) []byte {
+	if p.form != nil {
+		return append(b, p.form...)
+	}
 	b = append(b, `{"issuer":`...)
 	b = appendString(b, p.Issuer)
 	b = append(b, `,"subject":`...)

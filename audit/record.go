@@ -95,6 +95,16 @@ type Principal struct {
 	Groups     []string          `json:"groups,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
 	Verified   bool              `json:"verified"`
+
+	form []byte // what Prepare made
+}
+
+// Prepare makes the stored form of p once, for all records that share p. Whoever
+// changes p after that must call it again.
+func (p *Principal) Prepare() {
+	p.form = nil
+	var e encoder
+	p.form = e.principal(nil, p)
 }
 
 // Database says which server a statement went to, and as whom.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -472,11 +473,17 @@ func (t *Trail) Wait(ctx context.Context, seq uint64, d Durability) error {
 	if mark.at.Load() >= seq {
 		return nil
 	}
+	kick(c)
+	if d == Written {
+		// The writer is ready now and needs less than it takes to go to sleep.
+		if runtime.Gosched(); mark.at.Load() >= seq {
+			return nil
+		}
+	}
 	w := mark.wait(seq)
 	if w == nil {
 		return nil
 	}
-	kick(c)
 	// The failure is looked at after the waiter is registered: fail sets it
 	// before it wakes those who are.
 	if t.failure.Load() != nil || t.full.Load() != nil {

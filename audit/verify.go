@@ -641,7 +641,7 @@ type chain struct {
 }
 
 // maxGaps bounds the missing records that are looked for further on.
-const maxGaps = 1 << 20
+const maxGaps = 1 << 16
 
 type gap struct {
 	seg int
