@@ -36,7 +36,7 @@ type filter struct {
 }
 
 func (f *filter) define(fs *flag.FlagSet) {
-	fs.StringVar(&f.who, "who", "", "whose subject, issuer or group this is, or whose subject contains it")
+	fs.StringVar(&f.who, "who", "", "whose `subject`, issuer or group this is, or whose subject contains it")
 	fs.StringVar(&f.table, "table", "", "that reads, tests, writes or masks this `table`, with or without schema")
 	fs.StringVar(&f.column, "column", "", "that reads, tests or masks this `column`, with or without table and schema")
 	fs.StringVar(&f.verdict, "verdict", "", "with this `verdict`: allow, hold or deny")
@@ -259,8 +259,15 @@ func csvRow(r *audit.Record) []string {
 		sql = r.SQL.Text
 	}
 	row = append(row, strings.Join(by, " "), sql)
-	// A spreadsheet takes a cell that begins so for a formula.
 	for i, cell := range row {
+		// Lines may stay, in quotes; what moves a terminal's cursor may not.
+		lines := strings.Split(cell, "\n")
+		for k := range lines {
+			lines[k] = approve.Printable(lines[k])
+		}
+		cell = strings.Join(lines, "\n")
+		row[i] = cell
+		// A spreadsheet takes a cell that begins so for a formula.
 		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
 			row[i] = "'" + cell
 		}

@@ -110,7 +110,7 @@ func prune(ctx context.Context, args []string, e env) int {
 		for _, origin := range gone {
 			fmt.Fprintf(e.stdout, "deleted %s\n", approve.Printable(origin))
 		}
-		fmt.Fprintf(e.stdout, "%d trails deleted\n", len(gone))
+		fmt.Fprintf(e.stdout, "%s deleted\n", plural(len(gone), "trail"))
 		return err
 	})
 }
@@ -120,7 +120,7 @@ func shred(ctx context.Context, args []string, e env) int {
 	class := k.flags.String("class", "default", "the retention `class`")
 	return k.run(ctx, args, e, func(ctx context.Context, t *audit.Trail) error {
 		n, err := t.Shred(ctx, *class, k.before)
-		fmt.Fprintf(e.stdout, "%d keys deleted\n", n)
+		fmt.Fprintf(e.stdout, "%s deleted\n", plural(n, "key"))
 		return err
 	})
 }

@@ -17,7 +17,7 @@ func TestPruneAndShred(t *testing.T) {
 	require.Contains(t, out, "0 keys deleted")
 	code, out, errs = guardedpg(t, "shred", "--before", "9999-01-01", dir)
 	require.Equal(t, exitOK, code, errs)
-	require.Contains(t, out, "1 keys deleted")
+	require.Contains(t, out, "1 key deleted")
 	code, out, _ = guardedpg(t, "query", "--kind", "shredded", dir)
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "default.age")

@@ -94,6 +94,13 @@ func parseMixed(fs *flag.FlagSet, args []string) (rest []string, err error) {
 	}
 }
 
+func plural[N int | uint64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func printReport(w io.Writer, r *audit.Report, took time.Duration) {
 	var b strings.Builder
 	var records uint64
@@ -129,13 +136,10 @@ func printReport(w io.Writer, r *audit.Report, took time.Duration) {
 	verdict := "OK: every record is as it was written"
 	switch {
 	case len(r.Findings) > 0:
-		verdict = fmt.Sprintf("NOT OK: %d findings", len(r.Findings))
-		if len(r.Findings) == 1 {
-			verdict = "NOT OK: 1 finding"
-		}
+		verdict = "NOT OK: " + plural(len(r.Findings), "finding")
 	case !r.OK():
 		verdict = "NOT CLOSED: nothing is wrong in what is here; what cannot be known is said above"
 	}
-	fmt.Fprintf(&b, "\nchecked %d trails, %d records, %d seals in %v\n%s\n", len(r.Trails), records, seals, took.Round(time.Millisecond), verdict)
+	fmt.Fprintf(&b, "\nchecked %s, %s, %s in %v\n%s\n", plural(len(r.Trails), "trail"), plural(records, "record"), plural(seals, "seal"), took.Round(time.Millisecond), verdict)
 	io.WriteString(w, b.String())
 }
