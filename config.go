@@ -60,6 +60,14 @@ type Config struct {
 	// says nothing else about a table. It needs a sink that can keep payloads.
 	// Default: audit.PayloadNone.
 	Payload audit.PayloadMode
+	// Originals is how many masked values of a statement are sealed for the
+	// auditor, in a sink that can: 0 all, n > 0 the first n, negative none.
+	// Default: 0, all.
+	Originals int
+	// Retention is the class of the key that seals originals, SQL and arguments:
+	// its keys can be shredded apart from those of other classes. Lower case,
+	// digits, _ and -. Default: "", which is the class "default".
+	Retention string
 	// Durability says how safe records must be before results are released.
 	// Default: DurabilityDefault.
 	Durability Durability
@@ -80,7 +88,7 @@ type Durability int
 const (
 	// DurabilityDefault has the records of statements with lasting effects on
 	// stable storage before they are sent, and those of reads in the operating
-	// system's hands before a row is released.
+	// system's hands before they are sent.
 	DurabilityDefault Durability = iota
 	// DurabilityStrict has every record on stable storage before anything is
 	// released.
@@ -103,6 +111,8 @@ func (cfg *Config) validate() error {
 		return configError("Audit is not set", "set it to an audit.Trail, opened with audit.Open", nil)
 	case cfg.Durability != DurabilityDefault && cfg.Durability != DurabilityStrict:
 		return configError("Durability has no such value", "use DurabilityDefault or DurabilityStrict", nil)
+	case cfg.Retention != "" && !audit.ValidClass(cfg.Retention):
+		return configError("Retention is no class", "use lower case, digits, _ and -, at most 64", nil)
 	case cfg.Payload < audit.PayloadNone || cfg.Payload > audit.PayloadFull:
 		return configError("Payload has no such value", "use audit.PayloadNone, PayloadDigest or PayloadFull", nil)
 	}

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/guardedpg/guardedpg/audit"
+	"github.com/guardedpg/guardedpg/audit/pganchor"
 	"github.com/guardedpg/guardedpg/guard"
 	"github.com/guardedpg/guardedpg/identity"
 	"github.com/guardedpg/guardedpg/identity/oidc"
@@ -67,12 +70,48 @@ type fileSecret struct {
 type fileAudit struct {
 	Trail      fileTrail     `yaml:"trail"`
 	Payload    guard.Payload `yaml:"payload"`
+	Originals  fileOriginals `yaml:"originals"`
+	Retention  string        `yaml:"retention"`
 	Durability Durability    `yaml:"durability"`
+
+	Places strictyaml.Places `yaml:"-"`
 }
 
 type fileTrail struct {
-	Dir        string   `yaml:"dir"`
-	Recipients []string `yaml:"recipients"`
+	Dir        string     `yaml:"dir"`
+	Name       string     `yaml:"name"`
+	Recipients []string   `yaml:"recipients"`
+	Anchor     fileAnchor `yaml:"anchor"`
+}
+
+// fileAnchor says which database anchors the trail: its DSN is a secret, since a
+// password may stand in it.
+type fileAnchor struct {
+	Env   string        `yaml:"env"`
+	File  string        `yaml:"file"`
+	Every time.Duration `yaml:"every"`
+	First bool          `yaml:"first"`
+}
+
+// fileOriginals is "all", "none" or "first n".
+type fileOriginals int
+
+// UnmarshalText reads the value in a configuration file.
+func (o *fileOriginals) UnmarshalText(text []byte) error {
+	switch s := string(text); s {
+	case "all":
+		*o = 0
+	case "none":
+		*o = -1
+	default:
+		number, ok := strings.CutPrefix(s, "first ")
+		n, err := strconv.Atoi(number)
+		if !ok || err != nil || n < 1 {
+			return errors.New("must be all, none, or first and a number from 1")
+		}
+		*o = fileOriginals(n)
+	}
+	return nil
 }
 
 type fileCatalog struct {
@@ -97,7 +136,8 @@ func LoadConfig(path string) (Config, error) {
 	if err != nil {
 		return Config{}, &fileError{err}
 	}
-	cfg := Config{Policy: f.Policy, Durability: f.Audit.Durability, CatalogRefresh: f.Catalog.Refresh}
+	cfg := Config{Policy: f.Policy, Durability: f.Audit.Durability, Originals: int(f.Audit.Originals), Retention: f.Audit.Retention,
+		CatalogRefresh: f.Catalog.Refresh}
 	if f.Catalog.Places.Has("refresh") && f.Catalog.Refresh == 0 {
 		cfg.CatalogRefresh = -1 // "0s" in a file means what it says
 	}
@@ -165,10 +205,24 @@ func (f *file) check() strictyaml.Errors {
 	if f.Audit.Trail.Dir == "" {
 		add(f.Places, "audit", "audit.trail.dir", "is missing: name a directory for the trail")
 	}
+	if c := f.Audit.Retention; c != "" && !audit.ValidClass(c) {
+		add(f.Audit.Places, "retention", "audit.retention", "is no class: use lower case, digits, _ and -, at most 64")
+	}
+	if a := f.Audit.Trail.Anchor; one(a.Env != "", a.File != "") > 1 || a.Every < 0 || a.Env == "" && a.File == "" && a != (fileAnchor{}) {
+		add(f.Audit.Places, "trail", "audit.trail.anchor", "needs one of env and file, which have the DSN, and an interval above 0")
+	}
 	if f.Catalog.Refresh < 0 {
 		add(f.Catalog.Places, "refresh", "catalog.refresh", "is negative: 0s compares before every statement")
 	}
 	return errs
+}
+
+// closer is a function as an io.Closer.
+type closer func()
+
+func (c closer) Close() error {
+	c()
+	return nil
 }
 
 func one(set ...bool) int {
@@ -204,7 +258,29 @@ func (f *file) open(cfg *Config, dir string) error {
 		}
 	}
 	if cfg.Audit == nil {
-		trail, err := audit.Open(audit.TrailConfig{Dir: in(f.Audit.Trail.Dir), Recipients: f.Audit.Trail.Recipients})
+		t := f.Audit.Trail
+		tc := audit.TrailConfig{Dir: in(t.Dir), Name: t.Name, Recipients: t.Recipients, AnchorEvery: t.Anchor.Every, AnchorFirst: t.Anchor.First}
+		if dsn, err := (fileSecret{t.Anchor.Env, t.Anchor.File}).read(in); err != nil {
+			return configError("the DSN of the trail's anchor cannot be read", "", err)
+		} else if dsn != nil {
+			table, err := pganchor.Open(context.Background(), strings.TrimSpace(string(dsn)))
+			if err != nil {
+				return configError("the DSN of the trail's anchor is wrong", "", err)
+			}
+			tc.Anchor = table
+			cfg.opened = append(cfg.opened, closer(table.Close))
+		}
+		switch {
+		case cfg.ConnConfig != nil:
+			tc.TransactionStatus = transactionStatus(cfg.ConnConfig)
+		case cfg.DSN != "":
+			status, err := TransactionStatus(cfg.DSN)
+			if err != nil {
+				return err
+			}
+			tc.TransactionStatus = status
+		}
+		trail, err := audit.Open(tc)
 		if err != nil {
 			return configError("the trail cannot be opened", "", err)
 		}

@@ -33,6 +33,7 @@ type Connector struct {
 	plans   sharedPlans
 	carried carry
 	shown   sync.Map // shownKey, of what was given out masked
+	met     acquaintances
 
 	binding sync.Mutex
 	shared  atomic.Pointer[view]
@@ -68,6 +69,7 @@ func NewConnector(cfg Config) (*Connector, error) {
 	c.cache = catalog.NewCache(catalog.Config{MaxAge: cfg.catalogRefresh(), Connect: c.connectAside})
 	if c.cfg.open != nil {
 		if err := c.cfg.open(&c.cfg); err != nil {
+			c.Close()
 			return nil, err
 		}
 	}

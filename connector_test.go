@@ -228,6 +228,9 @@ func TestConfigFileMistakes(t *testing.T) {
 		"version":       {"version: 1", "version: 2", "guard.yaml:2: version: must be 1"},
 		"durability":    {"strict", "stric", `did you mean "strict"`},
 		"rule":          {"include: [baseline]", "rules: [{name: a, when: \"statement.is_dll\"}]", "is_ddl"},
+		"originals":     {"strict", "strict\n  originals: some", "all, none, or first"},
+		"retention":     {"strict", "strict\n  retention: P.II", "audit.retention"},
+		"anchor":        {"dir: ./trail", "dir: ./trail, anchor: {first: true}", "audit.trail.anchor"},
 		"no trail":      {"  trail: {dir: ./trail}\n", "", "audit.trail.dir"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package guardedpg_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,4 +65,141 @@ func TestEvidence(t *testing.T) {
 	require.Len(t, read.Masks, 1)
 	require.NotEmpty(t, read.Masks[0].Sealed)
 	require.Equal(t, "public.customers.email", read.Masks[0].Sources[0])
+}
+
+// TestNothingInClear sends what meets protected columns in every way that is
+// refused or hard to read, and looks for it in what is recorded.
+func TestNothingInClear(t *testing.T) {
+	f := newFixture(t)
+	const secret = "zz-canary"
+	for _, c := range []struct {
+		sql  string
+		args []any
+	}{
+		{sql: "SELECT id FROM customers WHERE email = '" + secret + "'"},
+		{sql: "SELECT id FROM customers WHERE email = $1", args: []any{secret}},
+		{sql: "SELECT id FROM customers WHER email = '" + secret + "'"},
+		{sql: "SELECT id FROM customers WHER email = $1", args: []any{secret}},
+		{sql: "SELECT id FROM customers WHERE email = $$" + secret + "$$ AND"},
+		{sql: "SELECT id FROM customers WHERE email = '" + secret},
+		{sql: "SELECT id FROM customers /* " + secret + " */ WHER email IS NULL"},
+		{sql: "UPDATE customers SET email = '" + secret + "' WHERE id = 'x"},
+		{sql: "\x00 '" + secret + "'"},
+		{sql: "\xff '" + secret + "'"},
+		{sql: "SELECT id FROM customers WHERE email = '" + secret + "' AND nosuchcolumn = 1"},
+		{sql: "INSERT INTO customers (id, email) VALUES (77, '" + secret + "')"},
+		{sql: "INSERT INTO customers (id, email) VALUES (78, lower('" + secret + "'))"},
+		{sql: "UPDATE customers SET email = $1 WHERE id = 3", args: []any{secret}},
+		{sql: "WITH x AS (SELECT '" + secret + "' AS e) SELECT id FROM customers, x WHERE email = x.e"},
+		{sql: "PREPARE p AS SELECT id FROM customers WHERE email = '" + secret + "'"},
+		{sql: "DECLARE c CURSOR FOR SELECT id FROM customers WHERE email = '" + secret + "'"},
+		{sql: "EXPLAIN SELECT id FROM customers WHERE email = '" + secret + "'"},
+	} {
+		rows, err := f.db.Query(c.sql, c.args...)
+		if err == nil {
+			rows.Close()
+		}
+	}
+	for _, r := range f.trail.Records() {
+		b, err := json.Marshal(r)
+		require.NoError(t, err)
+		if r.SQL != nil {
+			b = append(b, r.SQL.Text...)
+			for _, a := range r.SQL.Args {
+				b = append(b, a.Value...)
+			}
+		}
+		require.NotContains(t, string(b), secret)
+	}
+}
+
+// TestACommitNobodyHeardOf has a process die between the commit's intent and the
+// server's answer.
+func TestACommitNobodyHeardOf(t *testing.T) {
+	dsn := shop(t)
+	f := newFixtureOn(t, dsn)
+	tx, err := f.db.Begin()
+	require.NoError(t, err)
+	_, err = tx.Exec("UPDATE customers SET id = id WHERE id = 3")
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	tx, err = f.db.Begin()
+	require.NoError(t, err)
+	_, err = tx.Exec("SELECT 1")
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	commits := f.trail.Records(audit.KindCommit)
+	require.Len(t, commits, 2)
+	require.NotEmpty(t, commits[0].Detail["xid"])
+	require.Empty(t, commits[1].Detail["xid"], "nothing was written")
+
+	ask, err := guardedpg.TransactionStatus(dsn)
+	require.NoError(t, err)
+	status, err := ask(t.Context(), commits[0].Database, commits[0].Detail["xid"])
+	require.NoError(t, err)
+	require.Equal(t, "committed", status)
+	_, err = ask(t.Context(), &audit.Database{Name: "another"}, commits[0].Detail["xid"])
+	require.Error(t, err)
+}
+
+// TestSomeOriginals seals the first of the masked values, under a class.
+func TestSomeOriginals(t *testing.T) {
+	key, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	for _, c := range []struct {
+		file string
+		want int
+	}{{"all", 3}, {"first 2", 2}, {"none", 0}} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "guard.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(strings.Replace(configFile, "trail: {dir: ./trail}",
+			"trail: {dir: ./trail, name: shop, recipients: ["+key.Recipient().String()+"]}\n  retention: pii\n  originals: "+c.file, 1)), 0o600))
+		cfg, err := guardedpg.LoadConfig(path)
+		require.NoError(t, err)
+		cfg.DSN = shop(t)
+		db, err := guardedpg.OpenDB(cfg)
+		require.NoError(t, err)
+		rows, err := db.Query("SELECT email FROM customers ORDER BY id LIMIT 3")
+		require.NoError(t, err)
+		n := 0
+		for rows.Next() {
+			n++
+		}
+		require.NoError(t, rows.Err())
+		require.Equal(t, 3, n)
+		require.NoError(t, db.Close())
+		sealed := 0
+		for e, err := range audit.Entries(t.Context(), filepath.Join(dir, "trail")) {
+			require.NoError(t, err)
+			for _, m := range e.Record.Masks {
+				if m.Sealed == "" {
+					continue
+				}
+				require.Contains(t, m.Sealed, ".pii.")
+				plain, err := audit.OpenSealed(e.Dir, m.Sealed, e.Record.Statement, key)
+				require.NoError(t, err)
+				list, err := audit.ParseOriginals(plain)
+				require.NoError(t, err)
+				sealed += len(list)
+			}
+		}
+		require.Equal(t, c.want, sealed, c.file)
+	}
+}
+
+// TestASinkThatPanics refuses, as one that fails does.
+func TestASinkThatPanics(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.db.Exec("SELECT 1")
+	require.NoError(t, err)
+	f.trail.FailWait = func(uint64, audit.Durability) error { panic("wait") }
+	_, err = f.db.Exec("SELECT 1")
+	require.ErrorIs(t, err, guardedpg.ErrAudit)
+	f.trail.FailWait = nil
+	f.trail.FailAppend = func(int, *audit.Record) error { panic("append") }
+	_, err = f.db.Exec("SELECT 1")
+	require.ErrorIs(t, err, guardedpg.ErrAudit)
+	f.trail.FailAppend = nil
+	_, err = f.db.Exec("SELECT 1")
+	require.NoError(t, err)
 }

@@ -13,6 +13,7 @@ const movesCatalog = analysis.Dynamic | analysis.Code | analysis.DDL | analysis.
 // in part.
 func (c *Conn) follow(r *run, failed bool) {
 	s := c.session
+	s.tx.wrote = s.tx.wrote || !r.plan.light
 	moved, ended := false, false
 	for _, st := range r.plan.facts.Statements {
 		moved = moved || st.Catalog || st.Classes&movesCatalog != 0

@@ -88,7 +88,9 @@ func (f *fixture) exists(t *testing.T, table string) bool {
 func (f *fixture) kinds() []audit.Kind {
 	var kinds []audit.Kind
 	for _, r := range f.trail.Records() {
-		if r.Kind != audit.KindSession && r.Kind != audit.KindPolicy && r.Kind != audit.KindCatalog {
+		switch r.Kind {
+		case audit.KindSession, audit.KindPolicy, audit.KindCatalog, audit.KindIdentity:
+		default:
 			kinds = append(kinds, r.Kind)
 		}
 	}

@@ -29,13 +29,17 @@ func (r *Rows) keep() {
 	if mode := r.run.payloadMode(); mode != audit.PayloadNone && c.payloads != nil {
 		r.payload = c.payloads.Payload(r.run.id, mode, r.Columns())
 	}
-	if len(r.masks) > 0 && c.sealer != nil {
-		r.originals = c.sealer.Originals(r.run.id, "")
+	if cfg := &r.run.conn.connector.cfg; len(r.masks) > 0 && c.sealer != nil && cfg.Originals >= 0 {
+		r.originals = c.sealer.Originals(r.run.id, cfg.Retention)
 	}
 }
 
-// seal keeps an original that is about to be masked.
+// seal keeps an original that is about to be masked, unless enough are kept.
 func (r *Rows) seal(column int, v driver.Value) error {
+	if n := r.run.conn.connector.cfg.Originals; n > 0 && r.sealed == n {
+		return nil
+	}
+	r.sealed++
 	original := r.rows.RawValues()[column]
 	if r.fields[column].Format != pgx.TextFormatCode {
 		text, _, _ := argText(v)

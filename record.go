@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -40,9 +41,11 @@ type recorder struct {
 
 // principal makes the recorded form of an identity.
 func principal(i identity.Identity) audit.Principal {
-	return audit.Principal{
+	p := audit.Principal{
 		Issuer: i.Issuer(), Subject: i.Subject(), Groups: i.Groups(), Attributes: i.Attributes(), Verified: i.Verified(),
 	}
+	p.Prepare()
+	return p
 }
 
 // next begins a record about a run.
@@ -61,16 +64,26 @@ func (c *recorder) next(kind audit.Kind, r *run) *audit.Record {
 }
 
 // write appends the record in hand. Its error is a refusal of class ErrAudit.
-func (c *recorder) write(r *run) (uint64, error) {
-	seq, err := c.sink.Append(&c.rec)
-	if err != nil {
+func (c *recorder) write(r *run) (seq uint64, err error) {
+	defer failedSink(r, &err)
+	if seq, err = c.sink.Append(&c.rec); err != nil {
 		return 0, notRecorded(r, err)
 	}
 	return seq, nil
 }
 
-func (c *recorder) wait(ctx context.Context, r *run, seq uint64, d audit.Durability) error {
-	if err := c.sink.Wait(ctx, seq, d); err != nil {
+// failedSink makes an error of a panic in a sink, which is code of the program's.
+func failedSink(r *run, err *error) {
+	if recover() != nil {
+		*err = notRecorded(r, errSinkPanicked)
+	}
+}
+
+var errSinkPanicked = errors.New("the sink panicked")
+
+func (c *recorder) wait(ctx context.Context, r *run, seq uint64, d audit.Durability) (err error) {
+	defer failedSink(r, &err)
+	if err = c.sink.Wait(ctx, seq, d); err != nil {
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return err
 		}
@@ -86,6 +99,54 @@ func notRecorded(r *run, err error) error {
 		e.Statement = r.id
 	}
 	return e
+}
+
+// recordIdentity writes who asks, the first time that this process meets the
+// credential.
+func (r *run) recordIdentity() error {
+	c := &r.conn.record
+	if c.who == r.who || !r.conn.connector.met.first(r.who) {
+		return nil
+	}
+	c.next(audit.KindIdentity, r)
+	_, err := c.write(r)
+	return err
+}
+
+// recordStranger writes that nobody could be verified. The refusal of the
+// statement, which has its text, comes after it.
+func (r *run) recordStranger(err error) {
+	c := &r.conn.record
+	rec := c.next(audit.KindIdentityRefused, r)
+	var refusal *RefusedError
+	if errors.As(err, &refusal) {
+		rec.Detail = map[string]string{"reason": refusal.Reason}
+	}
+	c.write(r)
+}
+
+// acquaintances are the identities that were recorded. The zero value is ready;
+// it is safe for concurrent use.
+type acquaintances struct {
+	mu   sync.Mutex
+	seen map[identity.Identity]bool
+}
+
+// maxAcquaintances bounds what is remembered: each token is an identity of its own.
+const maxAcquaintances = 1024
+
+// first reports whether who is new.
+func (a *acquaintances) first(who identity.Identity) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.seen[who] {
+		return false
+	}
+	if a.seen == nil || len(a.seen) >= maxAcquaintances {
+		a.seen = map[identity.Identity]bool{}
+	}
+	a.seen[who] = true
+	return true
 }
 
 // sqlRecord is the recorded form of a plan's text, without arguments.
@@ -186,23 +247,31 @@ func without(sql string, literals []analysis.Literal) (string, bool) {
 	return b.String(), true
 }
 
-const hiddenText = "(the text is sealed: it has values of protected columns)"
+const hiddenText = "(the text is sealed: it may have values of protected columns)"
 
 // setSQL puts the text and the arguments into the record in hand.
 func (c *recorder) setSQL(r *run) error {
-	if r.plan == nil {
-		// Not analyzed: any literal in it may be protected.
+	// Of a text that was not analyzed any literal and argument may be protected.
+	blind := r.plan == nil && len(r.policy().Policy().Protect) > 0
+	redacted := blind
+	switch {
+	case r.plan != nil:
+		c.sql, redacted = r.plan.recorded, r.plan.redacted
+	case blind:
+		c.sql = audit.SQL{Text: hiddenText}
+		if text, ok := analysis.Blank(r.call.sql); ok {
+			c.sql.Text = text
+		}
+	default:
 		c.sql = audit.SQL{Text: r.call.sql}
-	} else {
-		c.sql = r.plan.recorded
 	}
 	c.args = c.args[:0]
 	for i, v := range r.call.args {
-		c.args = append(c.args, recordedArg(v, r.plan != nil && r.plan.seals(i+1)))
+		c.args = append(c.args, recordedArg(v, blind || r.plan != nil && r.plan.seals(i+1)))
 	}
 	c.sql.Args = c.args
 	c.rec.SQL = &c.sql
-	if r.plan != nil && c.sealer != nil && (r.plan.redacted || len(r.plan.sealedParams) > 0) {
+	if c.sealer != nil && (redacted || r.plan != nil && len(r.plan.sealedParams) > 0) {
 		return c.sealSQL(r)
 	}
 	return nil
@@ -218,7 +287,7 @@ func (c *recorder) sealSQL(r *run) error {
 	if err != nil {
 		return notRecorded(r, err)
 	}
-	if c.sql.Sealed, err = c.sealer.Seal(r.id, "", data); err != nil {
+	if c.sql.Sealed, err = c.sealer.Seal(r.id, r.conn.connector.cfg.Retention, data); err != nil {
 		return notRecorded(r, err)
 	}
 	return nil
@@ -287,7 +356,7 @@ func valuerText(v any) (text, typ string, null bool) {
 }
 
 // recordIntent writes what is about to run. What has effects that last is on
-// stable storage when it returns.
+// stable storage when it returns, all else with the operating system.
 func (r *run) recordIntent(ctx context.Context) error {
 	c := &r.conn.record
 	c.next(r.plan.kind, r)
@@ -297,18 +366,22 @@ func (r *run) recordIntent(ctx context.Context) error {
 	c.verdict = audit.Verdict{Verdict: r.decision.Verdict.String(), Rule: r.decision.Rule, Reason: r.decision.Reason,
 		Policy: r.policy().Hash()}
 	c.rec.Verdict = &c.verdict
+	if r.plan.kind == audit.KindCommit {
+		c.rec.Detail = r.transaction(ctx)
+	}
 	seq, err := c.write(r)
 	if err != nil {
 		return err
 	}
-	r.intent, r.pending = seq, true
+	d := audit.Synced
 	if r.plan.light && !r.granted {
-		return nil
+		// A killed process loses nothing that the system has. Stable storage
+		// may come while the server works.
+		d, r.intent, r.pending = audit.Written, seq, c.strict
 	}
-	if err := c.wait(ctx, r, seq, audit.Synced); err != nil {
+	if err := c.wait(ctx, r, seq, d); err != nil {
 		return r.refused(err)
 	}
-	r.pending = false
 	return nil
 }
 
@@ -318,11 +391,7 @@ func (r *run) release(ctx context.Context) error {
 	if !r.pending {
 		return nil
 	}
-	d := audit.Written
-	if r.conn.record.strict {
-		d = audit.Synced
-	}
-	if err := r.conn.record.wait(ctx, r, r.intent, d); err != nil {
+	if err := r.conn.record.wait(ctx, r, r.intent, audit.Synced); err != nil {
 		return err
 	}
 	r.pending = false

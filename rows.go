@@ -18,6 +18,7 @@ type Rows struct {
 	run       *run
 	payload   audit.PayloadWriter  // nil: what is delivered is not kept
 	originals audit.OriginalWriter // nil: what is masked is not sealed
+	sealed    int                  // originals
 	rows      pgx.Rows
 	types     *pgtype.Map
 	fields    []pgconn.FieldDescription

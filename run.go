@@ -32,7 +32,7 @@ type run struct {
 	maxRows  int64 // how many rows that decision lets it touch; 0 is any number
 	started  time.Time
 	intent   uint64 // its place in the trail
-	pending  bool   // the intent is not known to be safe
+	pending  bool   // the intent has to be synced before a row is released
 }
 
 // An outcome is how a run ended.
@@ -93,9 +93,13 @@ func (c *Conn) begin(ctx context.Context, sql string) (*run, error) {
 		err = &RefusedError{Class: ErrNoIdentity, Reason: "the identity has expired", Hint: "present a new token"}
 	}
 	if err != nil {
+		r.recordStranger(err)
 		return nil, r.refused(err)
 	}
 	r.who = who
+	if err := r.recordIdentity(); err != nil {
+		return nil, r.refused(err)
+	}
 	if err := c.readsAlike(); err != nil {
 		return nil, r.refused(err)
 	}

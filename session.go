@@ -52,6 +52,7 @@ type transaction struct {
 	tag     bool // a rollback takes the tag back
 	catalog bool // definitions were changed, visible to this session only
 	scrub   bool // what the end reports could show a protected value
+	wrote   bool // something in it has effects that last
 }
 
 // sessionKey is where a pooled connection keeps its session from one use to the

@@ -19,6 +19,7 @@ import (
 
 func benchRecords() (*Record, *Record) {
 	who := &Principal{Issuer: "https://idp.example.com", Subject: "agent-7", Groups: []string{"agents", "ci"}, Attributes: map[string]string{"run": "4711", "repo": "shop/api"}, Verified: true}
+	who.Prepare()
 	db := &Database{SystemID: "7301234567890123456", Name: "shop", User: "agent", BackendPID: 12345}
 	return &Record{Kind: KindIntent, Session: "c1", Statement: "c1-000001", Who: who, Database: db,
 			SQL: &SQL{Text: "select id, name, email from public.customers where id = $1", Fingerprint: "a0ead580058af585",
@@ -157,7 +158,7 @@ func BenchmarkPayloadRow(b *testing.B) {
 	cols := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
 	for _, mode := range []PayloadMode{PayloadDigest, PayloadFull} {
 		b.Run([]string{"", "digest", "full"}[mode], func(b *testing.B) {
-			tr, err := Open(TrailConfig{Dir: b.TempDir(), PayloadLimit: 1 << 40})
+			tr, err := Open(TrailConfig{Dir: b.TempDir(), PayloadLimit: 1 << 30})
 			require.NoError(b, err)
 			defer tr.Close()
 			p := tr.Payload("s", mode, cols)

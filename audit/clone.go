@@ -41,6 +41,7 @@ func (r *Record) Clone() *Record {
 	for i := range c.Heads {
 		c.Heads[i].Key = slices.Clone(c.Heads[i].Key)
 		c.Heads[i].Tail = clonePointer(c.Heads[i].Tail)
+		c.Heads[i].Lost = slices.Clone(c.Heads[i].Lost)
 	}
 	if c.Seal = clonePointer(r.Seal); c.Seal != nil {
 		c.Seal.Next = slices.Clone(c.Seal.Next)

@@ -1,9 +1,11 @@
 package audit
 
 import (
+	"errors"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -28,26 +30,13 @@ func (t *Trail) flush() error {
 		t.bufOff = t.seg.end
 	}
 	t.mu.Unlock()
-	for _, b := range queue {
-		if b.seg.f == nil {
-			if err := t.makeStore(b.seg); err != nil {
-				return t.fail("make", b.seg.path, err)
+	for i, b := range queue {
+		if err := t.writeBatch(b); err != nil {
+			if noRoom(err.err) {
+				t.postpone(queue[i:], err.err)
+				return t.busy(err.op, err.err)
 			}
-		}
-		if !slices.Contains(t.dirty, b.seg) {
-			t.dirty = append(t.dirty, b.seg)
-		}
-		if b.seg.on.Load() == 0 && !strings.HasPrefix(b.seg.store, "keys/") { // keys may be shredded
-			t.opened = append(t.opened, b.seg)
-		}
-		if _, err := b.seg.f.WriteAt(b.data, b.off); err != nil {
-			return t.fail("write", b.seg.path, err)
-		}
-		b.seg.on.Store(b.off + int64(len(b.data)))
-		if b.last != 0 {
-			t.written.advance(b.last)
-		} else {
-			t.chunked.advance(b.total)
+			return t.fail(err.op, b.seg.path, err.err)
 		}
 		t.mu.Lock()
 		t.backlog -= int64(len(b.data))
@@ -56,7 +45,64 @@ func (t *Trail) flush() error {
 		}
 		t.mu.Unlock()
 	}
+	if t.full.Swap(nil) != nil {
+		kick(t.syncC) // for those who were turned away meanwhile
+	}
 	return nil
+}
+
+// A writeError says what failed.
+type writeError struct {
+	op  string
+	err error
+}
+
+func (t *Trail) writeBatch(b batch) *writeError {
+	if b.seg.f == nil {
+		if err := t.makeStore(b.seg); err != nil {
+			return &writeError{"make", err}
+		}
+	}
+	if !slices.Contains(t.dirty, b.seg) {
+		t.dirty = append(t.dirty, b.seg)
+	}
+	if _, err := b.seg.f.WriteAt(b.data, b.off); err != nil {
+		return &writeError{"write", err}
+	}
+	if b.seg.on.Load() == 0 && !strings.HasPrefix(b.seg.store, "keys/") { // keys may be shredded
+		t.opened = append(t.opened, b.seg)
+	}
+	b.seg.on.Store(b.off + int64(len(b.data)))
+	if b.last != 0 {
+		t.written.advance(b.last)
+	} else {
+		t.chunked.advance(b.total)
+	}
+	return nil
+}
+
+// noRoom reports whether a write failed in a way that may pass. Nobody was told
+// that it succeeded, so that it can be done again.
+func noRoom(err error) bool {
+	return !errors.Is(err, errSync) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT))
+}
+
+// postpone keeps what could not be written for the next time, and turns away all
+// who would wait for it. The watcher tries again.
+func (t *Trail) postpone(rest []batch, err error) {
+	t.mu.Lock()
+	lines := slices.IndexFunc(rest, func(b batch) bool { return b.last != 0 })
+	if lines < 0 {
+		lines = len(rest)
+	}
+	t.chunks = slices.Concat(rest[:lines], t.chunks)
+	t.queue = slices.Concat(rest[lines:], t.queue)
+	t.mu.Unlock()
+	t.full.Store(&err)
+	t.written.wake()
+	t.synced.wake()
+	t.chunked.wake()
+	t.anchored.wake()
 }
 
 // keepBuffer is the largest buffer that is kept for the next lines.
@@ -212,6 +258,9 @@ func (t *Trail) watcher() {
 		t.mu.Lock()
 		if t.nextErr != nil {
 			kick(t.prepareC)
+		}
+		if t.full.Load() != nil {
+			kick(t.writeC)
 		}
 		if t.seq != last {
 			quiet, last = now, t.seq

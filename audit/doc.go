@@ -34,7 +34,8 @@
 //
 // The other members are those of [Record] by their JSON names. A text that must
 // be exact and is not UTF-8 (a statement, an argument) stands in base64 under its
-// name with "_base64" appended. Readers ignore members that they do not know.
+// name with "_base64" appended. Readers ignore members that they do not know. A
+// line is at most 2^30 bytes long.
 //
 // The hash of a line is SHA-256 over a zero byte and the line without its
 // newline: the leaf hash of RFC 6962, section 2.1. So one hash per line serves
@@ -46,8 +47,10 @@
 // name, a slash, the incarnation) and "key", the base64 of the Ed25519 public key
 // that signs the first seal. Its heads name the trails in the same directory that
 // had ended by then and that no other names: origin, number and hash of the last
-// line, first key, and the torn tail if there is one. It is followed by a
-// "recovered" record for each of their intents that has no outcome, and a seal.
+// line, first key, the torn tail if there is one, and "lost": references to chunks
+// in their last lines that were not there. It is followed by a "recovered" record
+// for each of their statements (of kind intent, begin, commit or rollback) that has
+// neither outcome nor refusal, and a seal.
 //
 // A trail that ended in good order has a "close" record and a seal without a
 // next key as its last two lines. A crash can leave bytes after the last line
@@ -151,8 +154,11 @@
 // # Retention
 //
 // Trails that ended may be deleted whole, once a later one has named their end.
-// A "tombstone" record in a running trail, synced before, has their heads.
-// Whoever verifies then expects neither them nor their continuation.
+// A "tombstone" record in a running trail, synced before, has their heads, and
+// those in the tombstones that are deleted with them. Whoever verifies then expects
+// neither them nor their continuation. A tombstone counts where it stands under a
+// good seal of another trail that shows no alteration and, if there is an anchor,
+// one that the anchor knows.
 //
 // # What verification proves
 //
@@ -161,6 +167,9 @@
 // missing, nor that the whole was replaced by another trail: an [Anchor] shows
 // that, and a later trail shows it of an earlier. What came after the last seal, at
 // most some 50 ms before a process died, is vouched for only by the trail that
-// follows. [Verify] says for each trail what cannot be known. [Prove] takes one
-// record out of a trail with the proof that it was there.
+// follows, which somebody may have begun after he cut the first: without an anchor
+// a trail that was not closed is never called good. With one, so is only a trail
+// that the anchor has seen, or whose end such a trail names. [Verify] says for each
+// trail what cannot be known. [Prove] takes one record out of a trail with the
+// proof that it was there.
 package audit

@@ -123,6 +123,9 @@ const (
 )
 
 func (e *encoder) principal(b []byte, p *Principal) []byte {
+	if p.form != nil {
+		return append(b, p.form...)
+	}
 	b = append(b, `{"issuer":`...)
 	b = appendString(b, p.Issuer)
 	b = append(b, `,"subject":`...)
@@ -309,6 +312,7 @@ func appendHeads(b []byte, heads []Head) []byte {
 			b = appendString(b, t.SHA256)
 			b = append(b, '}')
 		}
+		b = optStrings(b, `,"lost":`, h.Lost)
 		b = append(b, '}')
 	}
 	return append(b, ']')

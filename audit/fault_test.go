@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand"
@@ -212,6 +213,58 @@ func TestFullDisk(t *testing.T) {
 	require.Equal(t, 2, rep.Trails[0].Segments)
 }
 
+// TestNoRoomAtEveryWrite has the disk full at the nth write or new file, for a few
+// of them. Whoever waits is told, nothing that was acknowledged is lost, and it
+// goes on when there is room.
+func TestNoRoomAtEveryWrite(t *testing.T) {
+	for n := range rounds(16, 200) {
+		var ops atomic.Int64
+		full := func(string) error {
+			if k := ops.Add(1) - int64(n) - 2; k >= 0 && k < 3 {
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+		cfg := testConfig(t.TempDir())
+		cfg.SegmentBytes, cfg.SyncEvery = 64<<10, time.Millisecond
+		tr, err := Open(cfg)
+		require.NoError(t, err)
+		tr.io.Lock()
+		tr.cfg.files = &faultFiles{create0: full, write: full}
+		tr.seg.f = &faultFile{tr.cfg.files.(*faultFiles), tr.seg.path, tr.seg.f}
+		tr.io.Unlock()
+		acked := map[string]bool{}
+		for i := 0; len(acked) < 20; i++ {
+			id := fmt.Sprint("s", i)
+			p := tr.Payload(id, PayloadFull, []string{"c"})
+			err := p.Row([]driver.Value{id})
+			require.NoError(t, err)
+			out, err := p.Close()
+			var seq uint64
+			if err == nil {
+				seq, err = tr.Append(&Record{Kind: KindOutcome, Statement: id, Outcome: &Outcome{Payload: out}})
+			}
+			if err == nil {
+				err = tr.Wait(t.Context(), seq, Durability(i%2))
+			}
+			if err == nil {
+				acked[id] = true
+				continue
+			}
+			require.ErrorIs(t, err, ErrBusy)
+			require.ErrorIs(t, err, syscall.ENOSPC)
+			kick(tr.writeC) // as the watcher does in a moment
+			time.Sleep(time.Millisecond)
+		}
+		require.NoError(t, tr.Close())
+		require.NoError(t, eachRecord(cfg.Dir, func(_ string, r *Record) { delete(acked, r.Statement) }))
+		require.Empty(t, acked, "n %d", n)
+		rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{})
+		require.NoError(t, err)
+		require.True(t, rep.OK(), "n %d: %v", n, rep.Findings)
+	}
+}
+
 func TestFilesTakenAwayAreNoticed(t *testing.T) {
 	for name, harm := range map[string]func(t *testing.T, tr *Trail){
 		"segment removed": func(t *testing.T, tr *Trail) { require.NoError(t, os.Remove(tr.seg.path)) },
@@ -260,10 +313,7 @@ func TestTwoProcessesOnOneDirectory(t *testing.T) {
 	cmd.Wait()
 	require.NoError(t, tr.Close())
 
-	last, err := Open(testConfig(dir))
-	require.NoError(t, err)
-	require.NoError(t, last.Close())
-	rep, err := Verify(t.Context(), []string{dir}, VerifyOptions{})
+	rep, err := Verify(t.Context(), []string{dir}, VerifyOptions{Anchor: restart(t, dir)})
 	require.NoError(t, err)
 	require.True(t, rep.OK(), rep.Findings)
 	require.Len(t, rep.Trails, 3)
@@ -311,7 +361,7 @@ func TestTextsComeBackByteForByte(t *testing.T) {
 	for i := range all {
 		all[i] = byte(i)
 	}
-	big := 20 << 20
+	big := 3 << 20
 	if os.Getenv("GUARDEDPG_NIGHTLY") != "" {
 		big = 100 << 20
 	}
@@ -351,6 +401,12 @@ func TestRecoveredAsksTheServer(t *testing.T) {
 		{Kind: KindIntent, Session: "c", Statement: "3"},
 		{Kind: KindIntent, Session: "c", Statement: "4"},
 		{Kind: KindDenied, Session: "c", Statement: "4"},
+		// A transaction that ended, one that may have, and no transaction.
+		{Kind: KindCommit, Session: "d", Statement: "5", Detail: map[string]string{"xid": "700"}},
+		{Kind: KindOutcome, Session: "d", Statement: "5"},
+		{Kind: KindIntent, Session: "d", Statement: "6"},
+		{Kind: KindCommit, Session: "e", Statement: "7", Detail: map[string]string{"xid": "700"}},
+		{Kind: KindBegin, Session: "f", Statement: "8"},
 	} {
 		_, err := tr.Append(r)
 		require.NoError(t, err)
@@ -374,7 +430,7 @@ func TestRecoveredAsksTheServer(t *testing.T) {
 			require.Equal(t, tr.origin, r.Detail["origin"])
 		}
 	}))
-	require.Equal(t, map[string]string{"1": "unknown ", "2": "committed 700", "3": "unknown 701"}, got)
+	require.Equal(t, map[string]string{"1": "unknown ", "2": "committed 700", "3": "unknown 701", "6": "unknown ", "7": "committed 700", "8": "unknown "}, got)
 }
 
 func TestConfigurationErrors(t *testing.T) {
@@ -395,13 +451,11 @@ func TestRoomOfCrashedTrailsComesBack(t *testing.T) {
 	info, err := os.Stat(tr.seg.path)
 	require.NoError(t, err)
 	require.Equal(t, int64(1<<20), info.Size())
-	again, err := Open(cfg)
-	require.NoError(t, err)
-	require.NoError(t, again.Close())
+	anchor := restart(t, cfg.Dir)
 	info, err = os.Stat(tr.seg.path)
 	require.NoError(t, err)
 	require.Equal(t, tr.seg.end, info.Size())
-	rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{})
+	rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{Anchor: anchor})
 	require.NoError(t, err)
 	require.True(t, rep.OK(), rep.Findings)
 }
@@ -421,22 +475,20 @@ func TestTheTornEndIsKeptAndHashed(t *testing.T) {
 	_, err = f.WriteAt(torn, end)
 	require.NoError(t, err)
 
-	again, err := Open(cfg)
-	require.NoError(t, err)
-	require.NoError(t, again.Close())
-	require.NoError(t, eachRecord(again.Dir(), func(_ string, r *Record) {
-		if r.Kind == KindOpen {
+	anchor := restart(t, cfg.Dir)
+	require.NoError(t, eachRecord(cfg.Dir, func(dir string, r *Record) {
+		if r.Kind == KindOpen && dir != tr.Dir() {
 			require.Len(t, r.Heads, 1)
 			require.Equal(t, &Tail{Segment: 1, Offset: end, Length: int64(len(torn)), SHA256: r.Heads[0].Tail.SHA256}, r.Heads[0].Tail)
 		}
 	}))
 	verify := func() *Report {
-		rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{})
+		rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{Anchor: anchor})
 		require.NoError(t, err)
 		return rep
 	}
 	require.True(t, verify().OK(), verify().Findings)
-	code, out := python(t, cfg.Dir, nil)
+	code, out := python(t, cfg.Dir, *anchor)
 	require.Equal(t, 0, code, out)
 
 	_, err = f.WriteAt([]byte("T"), end+3)

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,8 +41,14 @@ func (osFiles) mkdir(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		return err
 	}
-	return osFiles{}.syncDir(filepath.Dir(path))
+	if err := (osFiles{}).syncDir(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("%w: %w", errSync, err)
+	}
+	return nil
 }
+
+// errSync marks the error of a sync, which is final whatever it is.
+var errSync = errors.New("fsync")
 
 func (osFiles) create(path string, size int64) (file, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -107,7 +114,7 @@ func stillThere(f *os.File) error {
 // does not wait: held reports that somebody else has it. The lock ends with the
 // process, however that ends.
 func lock(path string) (f *os.File, held bool, err error) {
-	f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, false, err
 	}
@@ -129,7 +136,7 @@ func lock(path string) (f *os.File, held bool, err error) {
 
 // locked reports whether somebody holds the lock on path.
 func locked(path string) bool {
-	f, err := os.Open(path)
+	f, _, err := openPlain(path)
 	if err != nil {
 		return false
 	}

@@ -18,6 +18,25 @@ func preallocate(f *os.File, size int64) error {
 	}
 }
 
+// lastData returns where the data of f ends, without what is known to be zeros
+// because it was never written.
+func lastData(f *os.File, size int64) int64 {
+	end := int64(0)
+	for at := int64(0); at < size; at = end {
+		data, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+		if err == unix.ENXIO {
+			return end
+		}
+		if err != nil {
+			return size // the file system cannot say
+		}
+		if end, err = unix.Seek(int(f.Fd()), data, unix.SEEK_HOLE); err != nil || end <= at {
+			return size
+		}
+	}
+	return min(end, size)
+}
+
 // sync is fdatasync: it also writes the metadata that reading the data back
 // needs, and not the rest.
 func (o osFile) sync() error {

@@ -141,13 +141,11 @@ func TestKill(t *testing.T) {
 		said = append(said, killAgent(t, dir, 1+r.Intn(2000), false)...)
 		// A directory of many is read again for each; take a new one.
 		if i%10 == 9 {
-			tr, err := Open(testConfig(dir))
-			require.NoError(t, err)
-			require.NoError(t, tr.Close())
+			anchor := restart(t, dir)
 			lost, unmarked := missing(t, dir, said)
 			require.Empty(t, lost)
 			require.Empty(t, unmarked)
-			rep, err := Verify(t.Context(), []string{dir}, VerifyOptions{})
+			rep, err := Verify(t.Context(), []string{dir}, VerifyOptions{Anchor: anchor})
 			require.NoError(t, err)
 			require.True(t, rep.OK(), "%v %+v", rep.Findings, rep.Trails)
 			require.Len(t, rep.Trails, 11)

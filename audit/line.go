@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"hash"
+	"slices"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -121,6 +123,15 @@ func optional(rest []byte, name string) (value, after []byte) {
 	return nil, nil
 }
 
+// unescaped returns a string as it stands in a line.
+func unescaped(b []byte) (s string) {
+	if bytes.IndexByte(b, '\\') < 0 {
+		return string(b)
+	}
+	json.Unmarshal(slices.Concat([]byte{'"'}, b, []byte{'"'}), &s) // the line is valid JSON
+	return s
+}
+
 // kindOf returns the kind without allocating for those that are common.
 func kindOf(b []byte) Kind {
 	switch string(b) {
@@ -136,6 +147,27 @@ func kindOf(b []byte) Kind {
 		return KindDenied
 	}
 	return Kind(b)
+}
+
+// mayRefer reports whether a line may refer to chunks. It saves parsing the others.
+func mayRefer(line []byte) bool {
+	return bytes.Contains(line, []byte(`"chunks":[`)) || bytes.Contains(line, []byte(`"sealed":"`))
+}
+
+// chunks returns the references of chunks in r, each once.
+func (r *Record) chunks() []string {
+	var refs []string
+	if r.Outcome != nil && r.Outcome.Payload != nil {
+		refs = append(refs, r.Outcome.Payload.Chunks...)
+	}
+	if r.SQL != nil {
+		refs = append(refs, strings.Fields(r.SQL.Sealed)...)
+	}
+	for _, m := range r.Masks {
+		refs = append(refs, strings.Fields(m.Sealed)...)
+	}
+	slices.Sort(refs)
+	return slices.Compact(refs)
 }
 
 // ParseRecord reads one line of a trail, without its newline. It says nothing

@@ -31,6 +31,9 @@ func ReadPayload(dir string, p *Payload) (*Delivery, error) {
 	if p.Mode != "full" {
 		return nil, fmt.Errorf("%w: only its digest was kept", ErrPayload)
 	}
+	if p.Stored > maxDelivery || p.Stored > p.Bytes {
+		return nil, fmt.Errorf("%w: it claims to have kept %d of %d bytes", ErrPayload, p.Stored, p.Bytes)
+	}
 	var stream []byte
 	for _, c := range p.Chunks {
 		r, err := parseChunkRef(c)
@@ -61,6 +64,9 @@ func ReadPayload(dir string, p *Payload) (*Delivery, error) {
 	}
 	return parsePayload(stream)
 }
+
+// maxDelivery is the most that a payload is read back to: more would not be kept.
+const maxDelivery = 1 << 30
 
 var decompress = sync.OnceValue(func() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<30))

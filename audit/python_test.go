@@ -44,14 +44,15 @@ func TestTheExampleIsReadable(t *testing.T) {
 // TestAnotherVerifierAgrees compares Verify with a program that shares no code
 // with it, on trails that are clean, open and tampered with.
 func TestAnotherVerifierAgrees(t *testing.T) {
-	r := rand.New(rand.NewSource(5))
-	e := makeEvidence(t, r, rounds(8, 40))
+	e := makeEvidence(t, rand.New(rand.NewSource(5)), rounds(8, 40))
 	code, out := python(t, e.dir, e.anchor)
 	require.Equal(t, 0, code, out)
 	code, out = python(t, e.older, nil)
 	require.Equal(t, 3, code, out)
 	for name, tamper := range tampers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewSource(5))
 			for range rounds(1, 20) {
 				dir := filepath.Join(t.TempDir(), "d")
 				require.NoError(t, os.CopyFS(dir, os.DirFS(e.dir)))

@@ -39,12 +39,16 @@ func NewReader(dir string) *Reader {
 	return &Reader{dir: dir, w: walker{id: filepath.Base(dir)}}
 }
 
+// Broken reports whether the reader has met what is no record of the chain: a
+// write that a crash tore, or an alteration. It reads no further.
+func (r *Reader) Broken() bool { return r.w.broken }
+
 // Next returns the next record, or io.EOF when there is none yet: it may be
 // called again. After what is no record of the chain it always returns io.EOF.
 func (r *Reader) Next() (Entry, error) {
 	for !r.w.broken {
 		if r.f == nil {
-			f, err := os.Open(filepath.Join(r.dir, segmentName(r.n+1)))
+			f, _, err := openPlain(segmentPath(r.dir, r.n+1))
 			if errors.Is(err, fs.ErrNotExist) {
 				return Entry{}, io.EOF
 			}
@@ -75,8 +79,7 @@ func (r *Reader) Next() (Entry, error) {
 		}
 		// Nothing more here. If the next segment is there, this one is done:
 		// it was rotated away after its last line was written.
-		next := filepath.Join(r.dir, segmentName(r.n+1))
-		if _, err := os.Stat(next); err != nil || !begun(next) {
+		if !begun(segmentPath(r.dir, r.n+1)) {
 			return Entry{}, io.EOF
 		}
 		if more, err := r.fill(); more || err != nil { // written between the two looks
@@ -90,7 +93,7 @@ func (r *Reader) Next() (Entry, error) {
 
 // begun reports whether a segment holds anything: the next one is made ahead.
 func begun(path string) bool {
-	f, err := os.Open(path)
+	f, _, err := openPlain(path)
 	if err != nil {
 		return false
 	}
@@ -105,6 +108,10 @@ func (r *Reader) fill() (bool, error) {
 	r.buf = append(r.buf[:0], r.buf[r.from:]...)
 	r.from = 0
 	have := len(r.buf)
+	if have > maxLine {
+		r.w.broken = true
+		return false, nil
+	}
 	r.buf = slices.Grow(r.buf, max(256<<10, have))
 	n, err := r.f.ReadAt(r.buf[have:cap(r.buf)], r.at)
 	if err != nil && err != io.EOF {

@@ -68,6 +68,8 @@ type Head struct {
 	Hash   Hash   `json:"hash"`          // of that line
 	Key    []byte `json:"key,omitempty"` // the Ed25519 public key that the trail began with
 	Tail   *Tail  `json:"tail,omitempty"`
+	// Lost are the references in its last lines whose chunks were not there.
+	Lost []string `json:"lost,omitempty"`
 }
 
 // A Tail is what stands after the last line of a trail and is not a line: a
@@ -93,6 +95,16 @@ type Principal struct {
 	Groups     []string          `json:"groups,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
 	Verified   bool              `json:"verified"`
+
+	form []byte // what Prepare made
+}
+
+// Prepare makes the stored form of p once, for all records that share p. Whoever
+// changes p after that must call it again.
+func (p *Principal) Prepare() {
+	p.form = nil
+	var e encoder
+	p.form = e.principal(nil, p)
 }
 
 // Database says which server a statement went to, and as whom.

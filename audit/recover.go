@@ -2,14 +2,15 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,8 +21,11 @@ import (
 	"time"
 )
 
-// newIncarnation names a process's directory: when it began, and chance.
-func newIncarnation() string {
+// newIncarnation is nameIncarnation, save in tests of what the clock can do.
+var newIncarnation = nameIncarnation
+
+// nameIncarnation names a process's directory: when it began, and chance.
+func nameIncarnation() string {
 	var b [4]byte
 	rand.Read(b[:])
 	return time.Now().UTC().Format("20060102T150405.000000Z-") + hex.EncodeToString(b[:])
@@ -93,6 +97,9 @@ type predecessor struct {
 	orphans []*Record         // intents without an outcome
 	used    map[string]int64  // bytes up to the last that is not zero, by segment file
 	xid     map[string]string // by session, the last one recorded
+	tombs   []Head            // in its tombstones
+	// References to chunks, in the lines under the last seal and after it.
+	fresh, newest []string
 }
 
 // predecessors finds the trails in dir that have ended without being named in
@@ -139,40 +146,32 @@ func predecessors(dir string) ([]predecessor, error) {
 // vouched returns the heads that the beginning of the trail in dir names. A
 // beginning that never reached its first seal names none: what follows the open
 // record may be missing.
-func vouched(dir string) ([]Head, error) {
-	f, err := os.Open(filepath.Join(dir, segmentName(1)))
+func vouched(dir string) (heads []Head, err error) {
+	l, err := openSegment(dir, 1)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var heads []Head
-	for buf, size := []byte(nil), 64<<10; ; size *= 4 {
-		buf = slices.Grow(buf[:0], size)[:size]
-		n, _ := f.ReadAt(buf, 0)
-		buf = buf[:n]
-		w := walker{id: filepath.Base(dir)}
-		sealed := false
-		w.segment(1, buf, func(l *lineHead, line []byte) bool {
-			switch l.kind {
-			case KindOpen:
-				if r, err := ParseRecord(line); err == nil {
-					heads = r.Heads
-				}
-			case KindSeal:
-				sealed = true
+	defer l.close()
+	w := walker{id: filepath.Base(dir)}
+	sealed := false
+	err = w.segment(1, l, func(h *lineHead, line []byte) bool {
+		switch h.kind {
+		case KindOpen:
+			if r, err := ParseRecord(line); err == nil {
+				heads = r.Heads
 			}
-			return !sealed
-		})
-		if sealed {
-			return heads, nil
+		case KindSeal:
+			sealed = true
 		}
-		if n < size || w.broken {
-			return nil, nil
-		}
+		return !sealed
+	})
+	if !sealed {
+		heads = nil
 	}
+	return heads, err
 }
 
 // A walker goes over the lines of a trail, as far as they follow each other.
@@ -196,29 +195,50 @@ func (w *walker) take(line []byte) (h lineHead, ok bool) {
 	return h, true
 }
 
-// segment walks the segment n with the content data, until visit says stop.
-func (w *walker) segment(n int, data []byte, visit func(*lineHead, []byte) bool) {
-	rest, off := data, int64(0)
-	for len(rest) > 0 && rest[0] != 0 {
-		end := bytes.IndexByte(rest, '\n')
-		if end < 0 {
-			break
+// segment walks the segment n, until visit says stop. Where it breaks, the tail
+// has its place.
+func (w *walker) segment(n int, l *lineReader, visit func(*lineHead, []byte) bool) error {
+	for {
+		line, off, ok, err := l.next()
+		if err != nil {
+			return err
 		}
-		line := rest[:end]
-		h, ok := w.take(line)
-		if !ok {
-			break
+		if ok {
+			if h, ok := w.take(line); ok {
+				if !visit(&h, line) {
+					return nil
+				}
+				continue
+			}
 		}
-		rest, off = rest[end+1:], off+int64(end)+1
-		if !visit(&h, line) {
-			return
+		if off < l.end {
+			w.broken = true
+			w.tail = &Tail{Segment: n, Offset: off}
 		}
+		return nil
 	}
-	rest = bytes.TrimRight(rest, "\x00")
-	if len(rest) > 0 {
-		w.broken = true
-		w.tail = &Tail{Segment: n, Offset: off}
+}
+
+// unfinished holds the records of one trail that have no outcome yet.
+type unfinished map[string]begunLine
+
+type begunLine struct {
+	kind Kind
+	line []byte
+}
+
+// see takes the next line. It returns the kind of what the line ends.
+func (u unfinished) see(h *lineHead, line []byte) (ended Kind) {
+	switch id := string(h.statement); h.kind {
+	case KindIntent, KindBegin, KindCommit, KindRollback:
+		if id != "" {
+			u[id] = begunLine{h.kind, bytes.Clone(line)}
+		}
+	case KindOutcome, KindDenied:
+		ended = u[id].kind
+		delete(u, id)
 	}
+	return ended
 }
 
 // examine reads the trail in dir to its end.
@@ -230,51 +250,18 @@ func examine(dir string) (predecessor, error) {
 		return p, err
 	}
 	w := walker{id: filepath.Base(dir)}
-	intents := map[string][]byte{}
+	open := unfinished{}
 	var last []byte
 	sum := sha256.New()
 	for _, n := range numbers {
-		path := filepath.Join(dir, segmentName(n))
-		data, err := os.ReadFile(path)
+		l, err := openSegment(dir, n)
 		if err != nil {
 			return p, err
 		}
-		if used := len(bytes.TrimRight(data, "\x00")); used < len(data) {
-			p.used[path] = int64(used)
-		}
-		if w.tail != nil {
-			data = bytes.TrimRight(data, "\x00")
-			w.tail.Length += int64(len(data))
-			sum.Write(data)
-			continue
-		}
-		w.segment(n, data, func(l *lineHead, line []byte) bool {
-			last = append(last[:0], l.time...)
-			switch l.kind {
-			case KindOpen:
-				if r, err := ParseRecord(line); err == nil {
-					p.head.Origin = r.Detail["origin"]
-					p.head.Key, _ = base64.StdEncoding.DecodeString(r.Detail["key"])
-				}
-			case KindIntent:
-				intents[string(l.statement)] = line
-			case KindOutcome, KindDenied:
-				delete(intents, string(l.statement))
-			}
-			if bytes.Contains(line, []byte(`"xid":"`)) {
-				if r, err := ParseRecord(line); err == nil && r.Detail["xid"] != "" {
-					p.xid[r.Session] = r.Detail["xid"]
-				}
-			}
-			return true
-		})
-		for id, line := range intents {
-			intents[id] = bytes.Clone(line) // data goes away
-		}
-		if w.tail != nil {
-			torn := bytes.TrimRight(data[w.tail.Offset:], "\x00")
-			w.tail.Length = int64(len(torn))
-			sum.Write(torn)
+		err = p.segment(&w, n, l, open, &last, sum)
+		l.close()
+		if err != nil {
+			return p, err
 		}
 	}
 	p.head.Seq, p.head.Hash = w.seq, w.head
@@ -283,18 +270,98 @@ func examine(dir string) (predecessor, error) {
 		w.tail.SHA256 = hex.EncodeToString(sum.Sum(nil))
 		p.head.Tail = w.tail
 	}
-	for _, line := range intents {
-		r, err := ParseRecord(line)
+	p.head.Lost = p.lost(dir)
+	for _, begun := range open {
+		r, err := ParseRecord(begun.line)
 		if err != nil {
 			return p, fmt.Errorf("an intent of %s: %w", dir, err)
 		}
 		p.orphans = append(p.orphans, r)
 	}
-	slices.SortFunc(p.orphans, func(a, b *Record) int { return int(a.Seq) - int(b.Seq) })
+	slices.SortFunc(p.orphans, func(a, b *Record) int { return cmp.Compare(a.Seq, b.Seq) })
 	return p, nil
 }
 
-// recovered makes the record for an intent whose outcome a crash took.
+// segment reads one segment of p.
+func (p *predecessor) segment(w *walker, n int, l *lineReader, open unfinished, last *[]byte, sum hash.Hash) error {
+	p.used[l.f.Name()] = l.end
+	if w.tail == nil {
+		err := w.segment(n, l, func(h *lineHead, line []byte) bool {
+			*last = append((*last)[:0], h.time...)
+			p.see(h, line, open.see(h, line))
+			return true
+		})
+		if err != nil || w.tail == nil {
+			return err
+		}
+	}
+	from := int64(0)
+	if w.tail.Segment == n {
+		from = w.tail.Offset
+	}
+	length, err := l.rest(sum, from)
+	w.tail.Length += length
+	return err
+}
+
+// see takes what p needs of a line, which ended a record of the given kind.
+func (p *predecessor) see(h *lineHead, line []byte, ended Kind) {
+	if len(p.xid) > 0 && (h.kind == KindBegin || ended == KindCommit || ended == KindRollback) {
+		delete(p.xid, unescaped(h.session)) // what comes is in another transaction
+	}
+	switch h.kind {
+	case KindSeal:
+		// What came before the seal before this one was synced for sure: the
+		// key of a seal is used only after that.
+		p.fresh = append(p.fresh[:0], p.newest...)
+		p.newest = p.newest[:0]
+	case KindOpen, KindTombstone:
+		if r, err := ParseRecord(line); err == nil {
+			if h.kind == KindTombstone {
+				p.tombs = append(p.tombs, r.Heads...)
+				return
+			}
+			p.head.Origin = r.Detail["origin"]
+			p.head.Key = c64(r.Detail["key"])
+		}
+		return
+	}
+	xid := bytes.Contains(line, []byte(`"xid":"`))
+	if !xid && !mayRefer(line) {
+		return
+	}
+	r, err := ParseRecord(line)
+	if err != nil {
+		return
+	}
+	if id := r.Detail["xid"]; id != "" {
+		p.xid[r.Session] = id
+	}
+	p.newest = append(p.newest, r.chunks()...)
+}
+
+// lost returns the references in the last lines whose chunks are not there:
+// a power cut can take a chunk and leave the line that refers to it.
+func (p *predecessor) lost(dir string) (lost []string) {
+	for _, text := range slices.Concat(p.fresh, p.newest) {
+		r, err := parseChunkRef(text)
+		if err != nil {
+			continue // another sink's
+		}
+		f, err := r.open(dir)
+		if err == nil {
+			err = r.compare(f)
+			f.Close()
+		}
+		if err != nil {
+			lost = append(lost, text)
+		}
+	}
+	return lost
+}
+
+// recovered makes the record for an intent, or a begin, commit or rollback, whose
+// outcome a crash took.
 func (t *Trail) recovered(p *predecessor, intent *Record) *Record {
 	status := "unknown"
 	xid := p.xid[intent.Session]

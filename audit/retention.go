@@ -120,7 +120,8 @@ func (t *Trail) Prune(ctx context.Context, before time.Time) ([]string, error) {
 		if !p.last.Before(before) {
 			continue
 		}
-		tomb.Heads = append(tomb.Heads, p.head)
+		// With a tombstone goes what it says of trails before it.
+		tomb.Heads = append(append(tomb.Heads, p.tombs...), p.head)
 		dirs, origins = append(dirs, dir), append(origins, p.head.Origin)
 	}
 	if len(dirs) == 0 {

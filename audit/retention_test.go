@@ -64,7 +64,9 @@ func TestShred(t *testing.T) {
 func TestPrune(t *testing.T) {
 	r := rand.New(rand.NewSource(3))
 	e := makeEvidence(t, r, 20)
-	tr, err := Open(testConfig(e.dir))
+	cfg := testConfig(e.dir)
+	cfg.Anchor = &e.anchor
+	tr, err := Open(cfg)
 	require.NoError(t, err)
 	gone, err := tr.Prune(t.Context(), time.Now().Add(-time.Hour))
 	require.NoError(t, err)
@@ -79,9 +81,21 @@ func TestPrune(t *testing.T) {
 	for _, opt := range []VerifyOptions{{}, {Anchor: e.anchor}} {
 		rep, err := Verify(t.Context(), []string{e.dir}, opt)
 		require.NoError(t, err)
-		require.Empty(t, rep.Findings)
+		require.True(t, rep.OK(), "%v %+v", rep.Findings, rep.Trails)
 		require.Len(t, rep.Deleted, 3)
 	}
+
+	// What the tombstone says outlives the trail that it is in.
+	tr, err = Open(cfg)
+	require.NoError(t, err)
+	gone, err = tr.Prune(t.Context(), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.Len(t, gone, 1)
+	require.NoError(t, tr.Close())
+	rep, err := Verify(t.Context(), []string{e.dir}, VerifyOptions{Anchor: e.anchor})
+	require.NoError(t, err)
+	require.True(t, rep.OK(), "%v %+v", rep.Findings, rep.Trails)
+	require.Len(t, rep.Deleted, 4)
 
 	// Without the tombstone it is removal.
 	f := makeEvidence(t, r, 20)
@@ -91,7 +105,7 @@ func TestPrune(t *testing.T) {
 	names, err = incarnations(f.dir)
 	require.NoError(t, err)
 	require.NoError(t, os.RemoveAll(filepath.Join(f.dir, names[2])))
-	rep, err := Verify(t.Context(), []string{f.dir}, VerifyOptions{})
+	rep, err = Verify(t.Context(), []string{f.dir}, VerifyOptions{})
 	require.NoError(t, err)
 	require.Len(t, rep.Findings, 1)
 	require.Equal(t, Removed, rep.Findings[0].Kind)

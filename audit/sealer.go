@@ -61,6 +61,9 @@ func (t *Trail) Sealer() Sealer {
 
 type sealer struct{ t *Trail }
 
+// ValidClass reports whether name can be a retention class.
+func ValidClass(name string) bool { return className.MatchString(name) }
+
 var className = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 
 // dataKey returns the data key for now, and a nonce that it has not seen. A new key
@@ -70,7 +73,7 @@ func (t *Trail) dataKey(class string, now time.Time) (*dataKey, [12]byte, error)
 	if class == "" {
 		class = "default"
 	}
-	if !className.MatchString(class) {
+	if !ValidClass(class) {
 		return nil, nonce, fmt.Errorf("audit: retention class %q: only lower case, digits, _ and -", class)
 	}
 	s := t.seals

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,6 +30,10 @@ func (t *Trail) put(store string, data []byte) (string, error) {
 	if t.closed {
 		t.mu.Unlock()
 		return "", ErrClosed
+	}
+	if err := t.full.Load(); err != nil {
+		t.mu.Unlock()
+		return "", t.busy("write", *err)
 	}
 	s := t.stores[store]
 	if s == nil || s.end > 0 && s.end+int64(len(data)) > storeBytes {
@@ -69,7 +74,7 @@ func (t *Trail) waitChunks(total uint64) error {
 	if w == nil {
 		return nil
 	}
-	if t.failure.Load() != nil {
+	if t.failure.Load() != nil || t.full.Load() != nil {
 		t.chunked.forget(w)
 		return t.unsafe(&t.chunked, total)
 	}
@@ -106,8 +111,12 @@ func (t *Trail) makeStore(s *segment) error {
 	if err != nil {
 		return err
 	}
+	if err := t.cfg.files.syncDir(dir); err != nil {
+		f.Close()
+		return fmt.Errorf("%w: %w", errSync, err)
+	}
 	s.f = f
-	return t.cfg.files.syncDir(dir)
+	return nil
 }
 
 // chunkRef is where a chunk is, and what it is: its text form stands in records.
@@ -121,7 +130,7 @@ func (r chunkRef) String() string {
 	return fmt.Sprintf("%s:%d+%d:%s", filepath.ToSlash(r.file), r.off, r.length, r.sum)
 }
 
-var chunkPattern = regexp.MustCompile(`^((?:payload|sealed)/[0-9a-z._-]+):(\d{1,18})\+(\d{1,18}):([0-9a-f]{64})$`)
+var chunkPattern = regexp.MustCompile(`^((?:payload|sealed)/[0-9a-z][0-9a-z._-]*):(\d{1,18})\+(\d{1,18}):([0-9a-f]{64})$`)
 
 var errChunkRef = errors.New("audit: malformed reference of a chunk")
 
@@ -139,19 +148,45 @@ func parseChunkRef(s string) (chunkRef, error) {
 // errChunkChanged says that a chunk is not what its reference says.
 var errChunkChanged = errors.New("audit: the chunk is not what the record says")
 
-// read returns the chunk from the incarnation's directory dir, checked.
-func (r chunkRef) read(dir string) ([]byte, error) {
-	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(r.file)))
-	if err != nil {
-		return nil, err
+// open opens the file that has the chunk, if it is long enough.
+func (r chunkRef) open(dir string) (*os.File, error) {
+	f, info, err := openPlain(filepath.Join(dir, filepath.FromSlash(r.file)))
+	if errors.Is(err, errNotPlain) {
+		return nil, errChunkChanged
 	}
-	defer f.Close()
-	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if r.off+r.length > info.Size() {
+		f.Close()
 		return nil, errChunkChanged
+	}
+	return f, nil
+}
+
+// compare compares the chunk in f with the hash.
+func (r chunkRef) compare(f *os.File) error {
+	sum := sha256.New()
+	n, err := io.Copy(sum, io.NewSectionReader(f, r.off, r.length))
+	if err != nil {
+		return err
+	}
+	if n != r.length || hex.EncodeToString(sum.Sum(nil)) != r.sum {
+		return errChunkChanged
+	}
+	return nil
+}
+
+// read returns the chunk from the incarnation's directory dir, checked.
+func (r chunkRef) read(dir string) ([]byte, error) {
+	f, err := r.open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// Before memory is made for it: the length is only what the record claims.
+	if err := r.compare(f); err != nil {
+		return nil, err
 	}
 	b := make([]byte, r.length)
 	if _, err := f.ReadAt(b, r.off); err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -114,6 +115,8 @@ type branch struct {
 	queue    chan *Record
 	ended    chan struct{}
 	done     watermark // seq, of First, of the last record that the sink took
+
+	overdue atomic.Int32 // calls of the sink's Wait that outlast Patience
 
 	mu      sync.Mutex
 	last    uint64 // seq, of the sink, of the last record it took
@@ -276,6 +279,9 @@ func (b *branch) wait(ctx context.Context, seq uint64, d Durability) error {
 	b.mu.Lock()
 	last := b.last
 	b.mu.Unlock()
+	if b.overdue.Load() >= maxOverdue {
+		return b.refusal(errors.New("it does not answer"))
+	}
 	// In a goroutine, since a sink that hangs may not look at its context.
 	result := make(chan error, 1)
 	go func() {
@@ -293,9 +299,17 @@ func (b *branch) wait(ctx context.Context, seq uint64, d Durability) error {
 		}
 		return nil
 	case <-patience.Done():
+		b.overdue.Add(1)
+		go func() {
+			<-result
+			b.overdue.Add(-1)
+		}()
 		return context.Cause(patience)
 	}
 }
+
+// maxOverdue bounds the goroutines that a sink can keep by hanging.
+const maxOverdue = 16
 
 // Close implements [Sink].
 func (t *tee) Close() error {

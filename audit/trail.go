@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -97,6 +99,12 @@ func (c TrailConfig) withDefaults() (TrailConfig, error) {
 			*d.v = d.def
 		}
 	}
+	if c.SegmentBytes > maxLine {
+		return c, fmt.Errorf("%w: SegmentBytes is more than 1 GiB", ErrConfig)
+	}
+	if c.PayloadLimit > maxDelivery {
+		return c, fmt.Errorf("%w: PayloadLimit is more than 1 GiB", ErrConfig)
+	}
 	if c.AnchorFirst && c.Anchor == nil {
 		return c, fmt.Errorf("%w: AnchorFirst without an Anchor", ErrConfig)
 	}
@@ -150,7 +158,8 @@ type Trail struct {
 	written, synced watermark // seq
 	chunked         watermark // bytes of chunks written
 	failure         atomic.Pointer[TrailError]
-	anchored        watermark // seq
+	full            atomic.Pointer[error] // why nothing can be written at present
+	anchored        watermark             // seq
 	writeC, syncC   chan struct{}
 	anchorC         chan struct{}
 	prepareC        chan struct{}
@@ -181,6 +190,8 @@ type batch struct {
 }
 
 func segmentName(n int) string { return fmt.Sprintf("%08d.jsonl", n) }
+
+func segmentPath(dir string, n int) string { return filepath.Join(dir, segmentName(n)) }
 
 // lockName is the file whose lock says that an incarnation lives.
 const lockName = "lock"
@@ -370,6 +381,9 @@ func (t *Trail) take(r *Record, now time.Time) (uint64, error) {
 	if t.closed {
 		return 0, ErrClosed
 	}
+	if err := t.full.Load(); err != nil {
+		return 0, t.busy("write", *err)
+	}
 	if t.backlog > t.cfg.Backlog {
 		return 0, t.busy("append", errors.New("the disk does not keep up"))
 	}
@@ -380,7 +394,9 @@ func (t *Trail) take(r *Record, now time.Time) (uint64, error) {
 			return 0, t.busy("make segment", t.nextErr)
 		}
 	}
-	t.append(r, now)
+	if err := t.append(r, now); err != nil {
+		return 0, err
+	}
 	if !t.armed {
 		t.armed = true
 		t.timer.Reset(t.cfg.SyncEvery)
@@ -396,10 +412,15 @@ func (t *Trail) busy(op string, err error) error {
 	return &TrailError{Class: ErrBusy, Dir: t.dir, Op: op, Err: err}
 }
 
-// append encodes r as the next line. t.mu is held.
-func (t *Trail) append(r *Record, now time.Time) {
+// append encodes r as the next line, unless it is longer than a reader takes. t.mu
+// is held.
+func (t *Trail) append(r *Record, now time.Time) error {
 	start := len(t.buf)
 	t.buf = t.enc.line(t.buf, r, t.seq+1, t.head, now, t.id)
+	if len(t.buf)-start > maxLine {
+		t.buf = t.buf[:start]
+		return fmt.Errorf("audit: a record of more than %d bytes is not taken", maxLine)
+	}
 	t.head = t.hash.line(t.buf[start:])
 	t.buf = append(t.buf, '\n')
 	n := int64(len(t.buf) - start)
@@ -420,6 +441,7 @@ func (t *Trail) append(r *Record, now time.Time) {
 	t.backlog += n
 	t.seq++
 	t.tree.add(t.head)
+	return nil
 }
 
 // appendSeal seals everything so far; next is nil in the last seal. t.mu is held.
@@ -451,14 +473,20 @@ func (t *Trail) Wait(ctx context.Context, seq uint64, d Durability) error {
 	if mark.at.Load() >= seq {
 		return nil
 	}
+	kick(c)
+	if d == Written {
+		// The writer is ready now and needs less than it takes to go to sleep.
+		if runtime.Gosched(); mark.at.Load() >= seq {
+			return nil
+		}
+	}
 	w := mark.wait(seq)
 	if w == nil {
 		return nil
 	}
-	kick(c)
 	// The failure is looked at after the waiter is registered: fail sets it
 	// before it wakes those who are.
-	if err := t.failure.Load(); err != nil {
+	if t.failure.Load() != nil || t.full.Load() != nil {
 		mark.forget(w)
 		return t.unsafe(mark, seq)
 	}
@@ -491,7 +519,15 @@ func (t *Trail) unsafe(mark *watermark, seq uint64) error {
 	if err := t.failure.Load(); err != nil {
 		return err
 	}
-	return ErrClosed
+	if err := t.full.Load(); err != nil {
+		return t.busy("write", *err)
+	}
+	select {
+	case <-t.stop:
+		return ErrClosed
+	default: // there was no room for a moment
+		return t.busy("write", syscall.ENOSPC)
+	}
 }
 
 // Close implements [Sink]: it records that the trail ends in good order, seals

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
@@ -11,14 +10,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -88,6 +88,9 @@ type TrailReport struct {
 	Head     Head      `json:"head"`
 	End      End       `json:"end"`
 	Anchored uint64    `json:"anchored,omitempty"` // seq of the last head that the anchor has
+	// Covered says that the anchor has seen it, or has seen a trail that names
+	// its end.
+	Covered bool `json:"covered"`
 	// Orphans are intents without an outcome, and without a recovered record.
 	Orphans []string `json:"orphans,omitempty"`
 	// Unknown says in sentences what cannot be known.
@@ -101,18 +104,28 @@ type Report struct {
 	Anchor   bool          `json:"anchor"` // one was given
 	// Deleted are the trails that a tombstone says were deleted by the rules
 	// of retention.
-	Deleted []Head `json:"deleted,omitempty"`
+	Deleted []Deletion `json:"deleted,omitempty"`
+}
+
+// A Deletion is a trail that was deleted by the rules of retention, and the
+// tombstone that says so.
+type Deletion struct {
+	Head Head      `json:"head"` // how it ended
+	By   string    `json:"by"`   // origin of the trail with the tombstone
+	Seq  uint64    `json:"seq"`  // the tombstone's
+	Time time.Time `json:"time"` // the tombstone's
 }
 
 // OK reports whether everything was found as it was written, and nothing about
-// the end of a trail remains unknown.
+// the end of a trail remains unknown. Without an anchor only a trail that was
+// closed is: where a crash ended it, the trail that followed names the end that
+// it found, which need not be the end that there was.
 func (r *Report) OK() bool {
 	if len(r.Findings) > 0 {
 		return false
 	}
 	for _, t := range r.Trails {
-		switch {
-		case t.End == EndNotClosed, t.End == EndRunning && t.Anchored == 0:
+		if t.End == EndNotClosed || !t.Covered && (r.Anchor || t.End != EndClosed) {
 			return false
 		}
 	}
@@ -140,7 +153,20 @@ func Verify(ctx context.Context, dirs []string, opt VerifyOptions) (*Report, err
 	if opt.Workers <= 0 {
 		opt.Workers = runtime.GOMAXPROCS(0)
 	}
-	v := verifier{opt: opt, byID: map[string]*checked{}, tombs: map[string]Head{}}
+	for try := 0; ; try++ {
+		r, err := verify(ctx, dirs, opt)
+		// A trail that is deleted by the rules of retention goes away while it
+		// is read. The tombstone was written before.
+		if !errors.Is(err, errVanished) || try == 3 {
+			return r, err
+		}
+	}
+}
+
+var errVanished = errors.New("audit: a trail was deleted while it was read")
+
+func verify(ctx context.Context, dirs []string, opt VerifyOptions) (*Report, error) {
+	v := verifier{opt: opt, byID: map[string]*checked{}, tombs: map[string]Deletion{}}
 	for _, dir := range dirs {
 		if err := v.find(dir); err != nil {
 			return nil, err
@@ -162,8 +188,12 @@ func Verify(ctx context.Context, dirs []string, opt VerifyOptions) (*Report, err
 		}
 	}
 	report := &Report{Anchor: opt.Anchor != nil}
-	v.tombstones(report)
 	v.vouchers()
+	v.cover()
+	v.tombstones(report)
+	if err := v.missing(); err != nil {
+		return nil, err
+	}
 	recovered := map[string]bool{}
 	for _, c := range v.trails {
 		for _, id := range c.recovered {
@@ -182,7 +212,7 @@ type verifier struct {
 	opt      VerifyOptions
 	trails   []*checked
 	byID     map[string]*checked
-	tombs    map[string]Head // by incarnation
+	tombs    map[string]Deletion // by incarnation: those that count
 	findings []Finding
 	heads    map[string][]Head // by incarnation: what the anchor has
 }
@@ -199,11 +229,14 @@ type checked struct {
 	want      map[uint64]bool // seqs whose hash somebody asks for
 	cut       *Tail           // a torn tail that a successor declared
 	closed    bool
+	torn      int64 // bytes after the last line that are none
 	lastSeal  uint64
 	intents   map[string]bool
-	recovered []string
-	chunks    []Finding // about what records refer to
-	safe      uint64    // seq up to which everything was synced for sure: that of the seal before the last
+	recovered []string // incarnation and statement
+	chunks    []chunkFinding
+	tombs     []*Record
+	reading   reading
+	safe      uint64 // seq up to which everything was synced for sure: that of the seal before the last
 }
 
 type voucher struct {
@@ -226,19 +259,31 @@ func (v *verifier) find(dir string) error {
 	}
 	for _, trail := range trails {
 		name := filepath.Base(trail)
+		if first := v.byID[name]; first != nil {
+			if !sameDir(first.Dir, trail) {
+				v.report(first, Duplicated, 0, 0, 0, 0, "it stands in %s and in %s: only the first was checked", first.Dir, trail)
+			}
+			continue
+		}
 		c := &checked{
 			id: name, hashes: map[uint64]Hash{}, want: map[uint64]bool{},
 			intents: map[string]bool{},
 		}
 		c.Dir = trail
 		c.running = locked(filepath.Join(c.Dir, lockName))
-		if v.byID[name] != nil {
-			continue
-		}
 		v.byID[name] = c
 		v.trails = append(v.trails, c)
 	}
 	return nil
+}
+
+func sameDir(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 // anchor reads what the anchor has seen.
@@ -279,16 +324,16 @@ func (v *verifier) beginning(c *checked) {
 
 // firstRecord returns the open record of the trail in dir, or nil.
 func firstRecord(dir string) *Record {
-	f, err := os.Open(filepath.Join(dir, segmentName(1)))
+	l, err := openSegment(dir, 1)
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	line, err := bufio.NewReaderSize(io.LimitReader(f, 64<<20), 64<<10).ReadBytes('\n')
-	if err != nil {
+	defer l.close()
+	line, _, ok, err := l.next()
+	if err != nil || !ok {
 		return nil
 	}
-	r, err := ParseRecord(line[:len(line)-1])
+	r, err := ParseRecord(line)
 	if err != nil || r.Kind != KindOpen {
 		return nil
 	}
@@ -296,8 +341,12 @@ func firstRecord(dir string) *Record {
 }
 
 func (v *verifier) vouch(by *checked, h Head) {
+	if t := h.Tail; t != nil && (t.Segment < 1 || t.Offset < 0 || t.Length < 1) {
+		v.report(by, Forged, 1, 1, 1, 0, "it names an end of %s that cannot be", h.Origin)
+		return
+	}
 	by.heads = append(by.heads, voucher{by, h})
-	if of := v.byID[incarnationOf(h.Origin)]; of != nil {
+	if of := v.byID[incarnationOf(h.Origin)]; of != nil && of != by {
 		of.want[h.Seq] = true
 		of.vouched = append(of.vouched, voucher{by, h})
 		if of.cut == nil {
@@ -335,14 +384,38 @@ type scan struct {
 	intents     []string
 	outcomes    []string
 	recovered   []string
-	findings    []Finding
+	findings    []chunkFinding
+}
+
+// A chunkFinding is about a chunk that a record refers to.
+type chunkFinding struct {
+	Finding
+	ref string
+}
+
+// reading bounds how much is read of files that records refer to. References do
+// not overlap, save those of forged records.
+type reading struct {
+	mu   sync.Mutex
+	read map[string]int64 // by file
+}
+
+// take reports whether another n bytes of a file that has size bytes may be read.
+func (r *reading) take(file string, n, size int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.read == nil {
+		r.read = map[string]int64{}
+	}
+	r.read[file] += n
+	return r.read[file] <= 4*size
 }
 
 // check reads c's segments side by side and follows the chain through them.
 func (v *verifier) check(ctx context.Context, c *checked) (err error) {
 	// Only now: a running trail grows, and the anchor has been read.
 	if c.segments, err = segmentNumbers(c.Dir); err != nil {
-		return err
+		return vanished(err)
 	}
 	c.Segments = len(c.segments)
 	if len(c.segments) == 0 {
@@ -371,7 +444,7 @@ func (v *verifier) check(ctx context.Context, c *checked) (err error) {
 			for r := range results {
 				<-r
 			}
-			return s.err
+			return vanished(s.err)
 		}
 		ch.segment(s)
 	}
@@ -382,96 +455,115 @@ func (v *verifier) check(ctx context.Context, c *checked) (err error) {
 	return nil
 }
 
+func vanished(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", errVanished, err)
+	}
+	return err
+}
+
 func scanSegment(c *checked, n int) *scan {
 	s := &scan{n: n, rest: -1}
-	data, err := os.ReadFile(filepath.Join(c.Dir, segmentName(n)))
+	if c.cut != nil && n > c.cut.Segment {
+		return s
+	}
+	l, err := openSegment(c.Dir, n)
+	if errors.Is(err, errNotPlain) {
+		// Nothing of it can be a record.
+		s.lines, s.size = []lineInfo{{}}, 1
+		return s
+	}
 	if err != nil {
 		s.err = err
 		return s
 	}
-	if t := c.cut; t != nil && n >= t.Segment {
-		if n > t.Segment {
-			return s
-		}
-		data = data[:min(t.Offset, int64(len(data)))]
+	defer l.close()
+	if c.cut != nil && n == c.cut.Segment {
+		l.end = min(l.end, c.cut.Offset)
 	}
-	data = bytes.TrimRight(data, "\x00")
-	s.size = int64(len(data))
+	s.size = l.end
 	var h hasher
 	var enc encoder
 	var key []byte
-	for off := int64(0); off < s.size; {
-		end := bytes.IndexByte(data[off:], '\n')
-		if end < 0 {
-			s.rest = off
-			break
+	for {
+		line, off, ok, err := l.next()
+		if err != nil {
+			s.err = err
+			return s
 		}
-		line := data[off : off+int64(end)]
-		info := lineInfo{off: off}
-		off += int64(end) + 1
-		head, err := parseHead(line)
-		if err != nil || string(head.trail) != c.id || !json.Valid(line) {
-			s.lines = append(s.lines, info)
-			continue
-		}
-		info.ok, info.seq, info.prev, info.hash = true, head.seq, head.prev, h.line(line)
-		if s.first == "" {
-			s.first = string(head.time)
-		}
-		s.last = string(head.time)
-		switch head.kind {
-		case KindSeal:
-			if info.seal = scanSeal(c, &enc, &head, line, key); info.seal != nil {
-				key = info.seal.Next
-			} else {
-				info.ok = false
+		if !ok {
+			if off < l.end {
+				s.rest = off
 			}
-		case KindIntent:
-			s.intents = append(s.intents, string(head.statement))
-		case KindOutcome, KindDenied:
-			s.outcomes = append(s.outcomes, string(head.statement))
-		case KindRecovered:
-			s.recovered = append(s.recovered, string(head.statement))
-		case KindTombstone:
-			if r, err := ParseRecord(line); err == nil {
-				s.tombs = append(s.tombs, r)
-			}
+			return s
 		}
-		s.lines = append(s.lines, info)
-		if bytes.Contains(line, []byte(`"chunks":[`)) || bytes.Contains(line, []byte(`"sealed":"`)) {
-			if r, err := ParseRecord(line); err == nil {
-				s.chunks(c, r, info.off)
-			}
+		key = s.line(c, &h, &enc, key, line, off)
+		if s.err != nil {
+			return s
 		}
 	}
-	return s
+}
+
+// line takes one line, and returns the key that must sign the next seal in the
+// segment where that is known.
+func (s *scan) line(c *checked, h *hasher, enc *encoder, key, line []byte, off int64) []byte {
+	info := lineInfo{off: off}
+	head, err := parseHead(line)
+	if err != nil || string(head.trail) != c.id || !json.Valid(line) {
+		// One stands for all that follow each other, as many as they are.
+		if n := len(s.lines); n == 0 || s.lines[n-1].ok {
+			s.lines = append(s.lines, info)
+		}
+		return key
+	}
+	info.ok, info.seq, info.prev, info.hash = true, head.seq, head.prev, h.line(line)
+	if s.first == "" {
+		s.first = string(head.time)
+	}
+	s.last = string(head.time)
+	switch head.kind {
+	case KindSeal:
+		if info.seal = scanSeal(c, enc, &head, line, key); info.seal != nil {
+			key = info.seal.Next
+		} else {
+			info.ok = false
+		}
+	case KindIntent, KindBegin, KindCommit, KindRollback:
+		if len(head.statement) > 0 {
+			s.intents = append(s.intents, string(head.statement))
+		}
+	case KindOutcome, KindDenied:
+		s.outcomes = append(s.outcomes, string(head.statement))
+	case KindRecovered:
+		if r, err := ParseRecord(line); err == nil {
+			s.recovered = append(s.recovered, incarnationOf(r.Detail["origin"])+" "+string(head.statement))
+		}
+	case KindTombstone:
+		if r, err := ParseRecord(line); err == nil {
+			s.tombs = append(s.tombs, r)
+		}
+	}
+	s.lines = append(s.lines, info)
+	if mayRefer(line) {
+		if r, err := ParseRecord(line); err == nil {
+			s.chunks(c, r, info.off)
+		}
+	}
+	return key
 }
 
 // chunks checks what the record r refers to. It needs no key: the hashes are
 // over what is stored.
 func (s *scan) chunks(c *checked, r *Record, off int64) {
-	var refs []string
-	if r.Outcome != nil && r.Outcome.Payload != nil {
-		refs = append(refs, r.Outcome.Payload.Chunks...)
-	}
-	if r.SQL != nil {
-		refs = append(refs, strings.Fields(r.SQL.Sealed)...)
-	}
-	for _, m := range r.Masks {
-		refs = append(refs, strings.Fields(m.Sealed)...)
-	}
-	slices.Sort(refs)
-	for _, text := range slices.Compact(refs) {
-		f := Finding{Trail: c.Origin, First: r.Seq, Last: r.Seq, Segment: s.n, Offset: off}
+	for _, text := range r.chunks() {
 		ref, err := parseChunkRef(text)
-		if err == nil {
-			_, err = ref.read(c.Dir)
+		if err != nil {
+			continue // another sink's reference
 		}
-		switch {
+		f := chunkFinding{Finding{Trail: c.Origin, First: r.Seq, Last: r.Seq, Segment: s.n, Offset: off}, text}
+		switch err := c.compareChunk(ref); {
 		case err == nil:
 			continue
-		case errors.Is(err, errChunkRef):
-			continue // another sink's reference
 		case errors.Is(err, fs.ErrNotExist):
 			f.Kind, f.Text = Removed, ref.file+", which it refers to, is gone"
 		case errors.Is(err, errChunkChanged):
@@ -482,6 +574,22 @@ func (s *scan) chunks(c *checked, r *Record, off int64) {
 		}
 		s.findings = append(s.findings, f)
 	}
+}
+
+func (c *checked) compareChunk(ref chunkRef) error {
+	f, err := ref.open(c.Dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !c.reading.take(ref.file, ref.length, info.Size()) {
+		return errChunkChanged
+	}
+	return ref.compare(f)
 }
 
 // scanSeal reads a seal and checks its signature under key, when there is one.
@@ -531,6 +639,9 @@ type chain struct {
 	restOff  int64
 	restSize int64
 }
+
+// maxGaps bounds the missing records that are looked for further on.
+const maxGaps = 1 << 16
 
 type gap struct {
 	seg int
@@ -595,11 +706,7 @@ func (ch *chain) segment(s *scan) {
 	}
 	c.recovered = append(c.recovered, s.recovered...)
 	c.chunks = append(c.chunks, s.findings...)
-	for _, r := range s.tombs {
-		for _, h := range r.Heads {
-			v.tombs[incarnationOf(h.Origin)] = h
-		}
-	}
+	c.tombs = append(c.tombs, s.tombs...)
 }
 
 // start looks at the first line.
@@ -648,7 +755,7 @@ func (ch *chain) line(seg int, l, next *lineInfo) {
 		ch.tree.add(l.hash)
 		return
 	case l.seq > expected:
-		if l.seq-expected < 1<<20 {
+		if l.seq-expected < maxGaps-uint64(len(ch.gaps)) {
 			for q := expected; q < l.seq; q++ {
 				ch.gaps[q] = gap{seg, l.off}
 			}
@@ -758,6 +865,7 @@ func (ch *chain) finish() {
 	if ch.bad != nil {
 		seg, off, torn = ch.bad.seg, ch.bad.off, max(torn, 1)
 	}
+	c.torn = torn
 	if torn > 0 && !c.running {
 		if ch.final {
 			v.report(c, Extended, 0, 0, seg, off, "bytes that are no record stand after the last seal")
@@ -767,16 +875,70 @@ func (ch *chain) finish() {
 	}
 }
 
-func (v *verifier) deleted(id string) bool {
-	_, ok := v.tombs[id]
-	return ok
+// vouchers compares what trails say of each other, and the anchor of them.
+func (v *verifier) vouchers() {
+	for _, c := range v.trails {
+		for _, w := range c.vouched {
+			v.compare(c, w.head, "the trail "+w.by.Origin, true)
+		}
+		for _, h := range v.heads[c.id] {
+			if !v.compare(c, h, "the anchor", false) {
+				break
+			}
+			c.Anchored = max(c.Anchored, h.Seq)
+		}
+	}
+}
+
+// cover finds out which trails the anchor vouches for: those that it has seen,
+// and, since it has seen their beginnings, those that these name.
+func (v *verifier) cover() {
+	var list []*checked
+	for _, c := range v.trails {
+		if c.Anchored > 0 {
+			list = append(list, c)
+		}
+	}
+	for len(list) > 0 {
+		c := list[len(list)-1]
+		list = list[:len(list)-1]
+		if c.Covered {
+			continue
+		}
+		c.Covered = true
+		for _, w := range c.heads {
+			if of := v.byID[incarnationOf(w.head.Origin)]; of != nil {
+				list = append(list, of)
+			}
+		}
+	}
 }
 
 // tombstones takes out what was deleted by right, also where that was not
-// finished.
+// finished. A tombstone counts where nobody else could have written it: under a
+// good seal of another trail, of which the anchor knows.
 func (v *verifier) tombstones(report *Report) {
-	for id, h := range v.tombs {
-		report.Deleted = append(report.Deleted, h)
+	altered := map[string]bool{}
+	for _, f := range v.findings {
+		altered[incarnationOf(f.Trail)] = true
+	}
+	for _, by := range v.trails {
+		if altered[by.id] || v.opt.Anchor != nil && !by.Covered {
+			continue
+		}
+		for _, r := range by.tombs {
+			if r.Seq > by.lastSeal {
+				continue
+			}
+			for _, h := range r.Heads {
+				if id := incarnationOf(h.Origin); id != by.id && v.agrees(h) {
+					v.tombs[id] = Deletion{h, by.Origin, r.Seq, r.Time}
+				}
+			}
+		}
+	}
+	for id, d := range v.tombs {
+		report.Deleted = append(report.Deleted, d)
 		c := v.byID[id]
 		if c == nil {
 			continue
@@ -785,49 +947,52 @@ func (v *verifier) tombstones(report *Report) {
 		v.trails = slices.DeleteFunc(v.trails, func(x *checked) bool { return x == c })
 		v.findings = slices.DeleteFunc(v.findings, func(f Finding) bool { return incarnationOf(f.Trail) == id })
 	}
-	slices.SortFunc(report.Deleted, func(a, b Head) int { return strings.Compare(a.Origin, b.Origin) })
+	slices.SortFunc(report.Deleted, func(a, b Deletion) int { return strings.Compare(a.Head.Origin, b.Head.Origin) })
 }
 
-// vouchers compares what trails say of each other, and the anchor of them.
-func (v *verifier) vouchers() {
-	names := map[string]bool{}
+// agrees reports whether the anchor has seen nothing that contradicts the end
+// which a tombstone names.
+func (v *verifier) agrees(tomb Head) bool {
+	for _, h := range v.heads[incarnationOf(tomb.Origin)] {
+		if h.Seq > tomb.Seq || h.Seq == tomb.Seq && h.Hash != tomb.Hash || len(h.Key) > 0 && !bytes.Equal(h.Key, tomb.Key) {
+			return false
+		}
+	}
+	return true
+}
+
+// missing finds the trails that are gone without a tombstone.
+func (v *verifier) missing() error {
+	names, gone := map[string]bool{}, map[string]bool{}
+	report := func(origin, format string, args ...any) {
+		id := incarnationOf(origin)
+		if _, deleted := v.tombs[id]; v.byID[id] == nil && !deleted && !gone[id] {
+			gone[id] = true
+			v.findings = append(v.findings, Finding{Trail: origin, Kind: Removed, Text: fmt.Sprintf(format, args...)})
+		}
+	}
 	for _, c := range v.trails {
 		names[strings.TrimSuffix(c.Origin, "/"+c.id)] = true
-	}
-	missing := map[string]bool{}
-	for _, c := range v.trails {
 		for _, w := range c.heads {
-			id := incarnationOf(w.head.Origin)
-			if v.byID[id] == nil && !v.deleted(id) && !missing[id] && w.head.Seq > 0 {
-				missing[id] = true
-				v.findings = append(v.findings, Finding{Trail: w.head.Origin, Kind: Removed,
-					Text: fmt.Sprintf("the whole trail of %d records is gone; %s names it", w.head.Seq, c.Origin)})
+			if w.head.Seq > 0 {
+				report(w.head.Origin, "the whole trail of %d records is gone; %s names it", w.head.Seq, c.Origin)
 			}
-		}
-		for _, w := range c.vouched {
-			v.compare(c, w.head, "the trail "+w.by.Origin, true)
 		}
 	}
-	for id, heads := range v.heads {
-		c := v.byID[id]
-		if c == nil {
-			if last := heads[len(heads)-1]; !v.deleted(id) && !missing[id] {
-				name := strings.TrimSuffix(last.Origin, "/"+id)
-				// The anchor may serve directories of other names.
-				if names[name] {
-					v.findings = append(v.findings, Finding{Trail: last.Origin, Kind: Removed,
-						Text: fmt.Sprintf("the whole trail is gone; the anchor saw %d records", last.Seq)})
-				}
-			}
-			continue
-		}
-		for _, h := range heads {
-			if !v.compare(c, h, "the anchor", false) {
-				break
-			}
-			c.Anchored = max(c.Anchored, h.Seq)
+	for _, id := range slices.Sorted(maps.Keys(v.heads)) {
+		last := v.heads[id][len(v.heads[id])-1]
+		// The anchor may serve directories of other names.
+		if names[strings.TrimSuffix(last.Origin, "/"+id)] {
+			report(last.Origin, "the whole trail is gone; the anchor saw %d records", last.Seq)
 		}
 	}
+	// What was there at first was deleted after its tombstone, if by right.
+	for _, c := range v.trails {
+		if _, err := os.Stat(c.Dir); err != nil {
+			return vanished(err)
+		}
+	}
+	return nil
 }
 
 // compare checks c against a head that somebody else kept. end means that c ended
@@ -849,6 +1014,10 @@ func (v *verifier) compare(c *checked, h Head, who string, end bool) bool {
 		v.report(c, Extended, h.Seq+1, c.Records, 0, 0, "%s names record %d as the last", who, h.Seq)
 		return false
 	}
+	if end && h.Tail == nil && c.torn > 0 {
+		v.report(c, Extended, 0, 0, 0, 0, "bytes that are no record stand after its end, where %s saw none", who)
+		return false
+	}
 	if end && h.Tail != nil {
 		if err := checkTail(c, h.Tail); err != nil {
 			v.report(c, Altered, 0, 0, h.Tail.Segment, h.Tail.Offset, "the torn end is not as %s found it: %v", who, err)
@@ -866,21 +1035,35 @@ func checkTail(c *checked, t *Tail) error {
 		if n < t.Segment {
 			continue
 		}
-		data, err := os.ReadFile(filepath.Join(c.Dir, segmentName(n)))
+		l, err := openSegment(c.Dir, n)
 		if err != nil {
 			return err
 		}
+		from := int64(0)
 		if n == t.Segment {
-			data = data[min(t.Offset, int64(len(data))):]
+			from = t.Offset
 		}
-		data = bytes.TrimRight(data, "\x00")
-		length += int64(len(data))
-		sum.Write(data)
+		k, err := l.rest(sum, from)
+		l.close()
+		if err != nil {
+			return err
+		}
+		length += k
 	}
 	if length != t.Length || hex.EncodeToString(sum.Sum(nil)) != t.SHA256 {
 		return errors.New("other bytes")
 	}
 	return nil
+}
+
+// excused says why a chunk that is not there is no finding: the last commit before
+// a crash may have lost it and kept the line, and nobody was told otherwise. The
+// trail that follows says which were lost.
+func (c *checked) excused(f *chunkFinding) bool {
+	if c.closed || f.First <= max(c.safe, c.Anchored) {
+		return false
+	}
+	return len(c.vouched) == 0 || slices.ContainsFunc(c.vouched, func(w voucher) bool { return slices.Contains(w.head.Lost, f.ref) })
 }
 
 // ending says how c ends, after everything else is known.
@@ -895,13 +1078,11 @@ func (v *verifier) ending(c *checked, recovered map[string]bool) {
 	default:
 		c.End = EndNotClosed
 	}
-	for _, f := range c.chunks {
-		// The last commit before a crash may have lost a chunk and kept the
-		// line: the chunk was on its way, and nobody was told otherwise.
-		if !c.closed && f.First > max(c.safe, c.Anchored) {
+	for i := range c.chunks {
+		if f := &c.chunks[i]; c.excused(f) {
 			c.Unknown = append(c.Unknown, fmt.Sprintf("record %d: %s; it was not known to be on disk when the trail ended", f.First, f.Text))
 		} else {
-			v.findings = append(v.findings, f)
+			v.findings = append(v.findings, f.Finding)
 		}
 	}
 	if c.Records > c.lastSeal {
@@ -913,23 +1094,38 @@ func (v *verifier) ending(c *checked, recovered map[string]bool) {
 		}
 		c.Unknown = append(c.Unknown, s)
 	}
-	switch {
-	case c.End == EndNotClosed && c.Anchored > 0:
-		c.Unknown = append(c.Unknown, fmt.Sprintf("the trail was not closed; the anchor vouches for it up to record %d, and what came after record %d cannot be known", c.Anchored, c.Records))
-	case c.End == EndNotClosed:
-		c.Unknown = append(c.Unknown, "the trail was not closed and no anchor is given: whether records are missing at its end cannot be known")
-	case c.End == EndRunning && c.Anchored == 0:
-		c.Unknown = append(c.Unknown, "the trail is being written and no anchor is given: whether its end was cut cannot be known")
-	case c.Anchored == 0:
-		c.Unknown = append(c.Unknown, "no anchor is given: whether the whole trail was replaced by another cannot be known")
+	if s := v.unknown(c); s != "" {
+		c.Unknown = append(c.Unknown, s)
 	}
 	if c.End == EndRunning {
 		return
 	}
 	for id := range c.intents {
-		if !recovered[id] {
+		if !recovered[c.id+" "+id] {
 			c.Orphans = append(c.Orphans, id)
 		}
 	}
 	slices.Sort(c.Orphans)
+}
+
+// unknown says in a sentence what cannot be known of the end of c, or of all of
+// it.
+func (v *verifier) unknown(c *checked) string {
+	switch {
+	case c.End == EndNotClosed && c.Anchored > 0:
+		return fmt.Sprintf("the trail was not closed; the anchor vouches for it up to record %d, and what came after record %d cannot be known", c.Anchored, c.Records)
+	case v.opt.Anchor != nil && !c.Covered:
+		return "the anchor knows nothing of this trail: whether it belongs here cannot be known"
+	case v.opt.Anchor != nil:
+		return ""
+	}
+	switch c.End {
+	case EndNotClosed:
+		return "the trail was not closed and no anchor is given: whether records are missing at its end cannot be known"
+	case EndRunning:
+		return "the trail is being written and no anchor is given: whether its end was cut cannot be known"
+	case EndSucceeded:
+		return "the trail was not closed and no anchor is given: whether records were cut from its end before the next trail began cannot be known"
+	}
+	return "no anchor is given: whether the whole trail was replaced by another cannot be known"
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,6 +135,34 @@ func TestTeeRequired(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hung is a sink whose Wait looks at nothing.
+type hung struct {
+	Recorder
+	calls atomic.Int32
+	gate  chan struct{}
+}
+
+func (h *hung) Wait(context.Context, uint64, audit.Durability) error {
+	h.calls.Add(1)
+	<-h.gate
+	return nil
+}
+
+func TestTeeIsNotFilledByASinkThatHangs(t *testing.T) {
+	h := &hung{gate: make(chan struct{})}
+	s, err := audit.Tee(audit.TeeConfig{First: &Recorder{}, Required: []audit.NamedSink{{Name: "h", Sink: h}}, Patience: time.Millisecond})
+	require.NoError(t, err)
+	seq, err := s.Append(record(0, 0))
+	require.NoError(t, err)
+	for range 200 {
+		require.ErrorIs(t, s.Wait(t.Context(), seq, audit.Synced), audit.ErrBusy)
+	}
+	require.LessOrEqual(t, h.calls.Load(), int32(20))
+	close(h.gate)
+	require.Eventually(t, func() bool { return s.Wait(t.Context(), seq, audit.Synced) == nil }, 10*time.Second, time.Millisecond)
+	require.NoError(t, s.Close())
 }
 
 func TestTeeRefusesWhenARequiredSinkIsFarBehind(t *testing.T) {

@@ -49,7 +49,13 @@ class Trail:
         self.path, self.name = path, os.path.basename(path)
         self.hashes, self.wrong, self.heads, self.sealed, self.closed = [b"\0" * 32], [], [], 0, False
         self.segments = sorted(f for f in os.listdir(path) if re.fullmatch(r"\d{8}\.jsonl", f))
-        self.origin, self.key, self.torn = self.name, b"", None
+        self.origin, self.key, self.torn, self.tombs, self.covered = self.name, b"", False, [], False
+        if self.segments:
+            first = open(os.path.join(path, self.segments[0]), "rb").readline()
+            try:
+                self.heads = json.loads(first).get("heads", [])
+            except (ValueError, AttributeError):
+                pass  # check finds it
 
     def bad(self, what):
         self.wrong.append("%s: record %d: %s" % (self.origin, len(self.hashes), what))
@@ -78,7 +84,7 @@ class Trail:
                 if self.closed:
                     return self.bad("it stands after the end")
                 if len(self.hashes) == 1:
-                    self.origin, self.heads = rec["detail"]["origin"], rec.get("heads", [])
+                    self.origin = rec["detail"]["origin"]
                     self.key = key = base64.b64decode(rec["detail"]["key"])
                 if rec["kind"] == "seal":
                     s, root = rec["seal"], b"\0" * 32
@@ -94,12 +100,15 @@ class Trail:
                             key, text.encode(), base64.b64decode(s["sig"])):
                         return self.bad("the seal is not signed by the key that had to sign")
                     key, self.closed, self.sealed = base64.b64decode(s["next"]), s["next"] == "", rec["seq"]
+                if rec["kind"] == "tombstone":
+                    self.tombs += [(rec["seq"], h) for h in rec.get("heads", [])]
                 leaf = hashlib.sha256(b"\0" + line).digest()
                 self.hashes.append(leaf)
                 size = 1
                 while edges and edges[-1][0] == size:  # RFC 6962, section 2.1
                     size, leaf = 2 * size, hashlib.sha256(b"\1" + edges.pop()[1] + leaf).digest()
                 edges.append((size, leaf))
+            self.torn = self.torn or lines[-1] != b""
             if lines[-1] and self.closed:
                 return self.bad("bytes stand after the end")
             if lines[-1] and i + 1 < len(self.segments) and not cut:
@@ -109,37 +118,43 @@ class Trail:
 
     def compare(self, head, who, end):
         n = head["seq"]
+        self.covered = self.covered or not end
         if head.get("key") and base64.b64decode(head["key"]) != self.key:
             self.bad("%s knows another first key" % who)
         elif n >= len(self.hashes) or end and n != len(self.hashes) - 1:
             self.bad("%s has seen the end at %d" % (who, n))
         elif base64.b64decode(head["hash"]) != self.hashes[n]:
             self.bad("%s has seen another record %d" % (who, n))
+        elif end and self.torn and not head.get("tail"):
+            self.bad("bytes stand after the end that %s has seen" % who)
 
 def main(directory, anchor=None):
     trails = {n: Trail(os.path.join(directory, n)) for n in sorted(os.listdir(directory)) if re.fullmatch(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}", n)}
-    wrong, ends = [], {}
-    for t in reversed(trails.values()):  # a successor says where its predecessor ended
+    ends = {h["origin"].split("/")[-1]: h for t in trails.values() for h in t.heads}
+    for t in trails.values():  # a successor says where its predecessor ended
         t.check(ends.get(t.name, {}).get("tail"))
-        ends.update({h["origin"].split("/")[-1]: h for h in t.heads})
-    for name, h in ends.items():
-        if name in trails:
-            trails[name].compare(h, "a later trail", True)
-        else:
-            wrong.append("%s: the whole trail is gone" % h["origin"])
-    for h in map(json.loads, open(anchor)) if anchor else ():
-        name = h["origin"].split("/")[-1]
-        if name in trails:
-            trails[name].compare(h, "the anchor", False)
-        else:
-            wrong.append("%s: the whole trail is gone; the anchor has seen it" % h["origin"])
+    seen = [(h["origin"].split("/")[-1], h) for h in map(json.loads, open(anchor))] if anchor else []
+    for who, end, heads in ("a later trail", True, ends.items()), ("the anchor", False, seen):
+        for name, h in heads:
+            if name in trails:
+                trails[name].compare(h, who, end)
+    for _ in trails:  # what the anchor has seen covers what that names
+        for t in trails.values():
+            for h in t.heads if t.covered else ():
+                if h["origin"].split("/")[-1] in trails:
+                    trails[h["origin"].split("/")[-1]].covered = True
+    gone = {h["origin"].split("/")[-1] for t in trails.values() if not t.wrong and (t.covered or not anchor)
+            for seq, h in t.tombs if seq <= t.sealed and not h["origin"].endswith(t.name)}
+    trails = {n: t for n, t in trails.items() if n not in gone}
+    wrong = [n + ": the whole trail is gone" for n in sorted(set(ends) | {n for n, _ in seen}) if n not in trails and n not in gone]
     for t in trails.values():
         wrong += t.wrong
         end = "closed" if t.closed else "succeeded" if t.name in ends else "not closed"
         print("%s: %d records, sealed to %d, %s" % (t.origin, len(t.hashes) - 1, t.sealed, end))
     for w in wrong:
         print("TAMPERED " + w)
-    return 1 if wrong else 0 if all(t.closed or t.name in ends for t in trails.values()) else 3
+    return 1 if wrong else 0 if all(t.covered if anchor else t.closed for t in trails.values()) and all(
+        t.closed or t.name in ends for t in trails.values()) else 3
 
 if __name__ == "__main__":
     sys.exit(main(*sys.argv[1:]))

@@ -89,6 +89,7 @@ func TestQuery(t *testing.T) {
 	code, out, _ = guardedpg(t, "query", "--format", "csv", "--verdict", "deny", dir)
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "'=evil", "no subject becomes a formula")
+	require.NotContains(t, out, "\x1b")
 	code, _, _ = guardedpg(t, "query", "--format", "xml", dir)
 	require.Equal(t, exitUsage, code)
 	code, _, errs := guardedpg(t, "query", "--since", "yesterday", dir)

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ type filter struct {
 }
 
 func (f *filter) define(fs *flag.FlagSet) {
-	fs.StringVar(&f.who, "who", "", "whose subject, issuer or group this is, or whose subject contains it")
+	fs.StringVar(&f.who, "who", "", "whose `subject`, issuer or group this is, or whose subject contains it")
 	fs.StringVar(&f.table, "table", "", "that reads, tests, writes or masks this `table`, with or without schema")
 	fs.StringVar(&f.column, "column", "", "that reads, tests or masks this `column`, with or without table and schema")
 	fs.StringVar(&f.verdict, "verdict", "", "with this `verdict`: allow, hold or deny")
@@ -142,12 +143,12 @@ func query(ctx context.Context, args []string, e env) int {
 		fmt.Fprintf(e.stderr, "guardedpg query: --format %q: want table, json or csv\n", *format)
 		return exitUsage
 	}
-	n := 0
-	for entry, err := range audit.Entries(ctx, dirs...) {
+	n, failed := 0, false
+	for entry, err := range entries(ctx, dirs, e) {
 		if err != nil {
-			flush()
 			fmt.Fprintf(e.stderr, "guardedpg query: %v\n", err)
-			return exitUsage
+			failed = true
+			continue
 		}
 		if !f.match(entry.Record) {
 			continue
@@ -159,9 +160,44 @@ func query(ctx context.Context, args []string, e env) int {
 	}
 	if err := flush(); err != nil {
 		fmt.Fprintf(e.stderr, "guardedpg query: %v\n", err)
+		failed = true
+	}
+	if failed {
 		return exitUsage
 	}
 	return exitOK
+}
+
+// entries yields the records of the trails in dirs, as audit.Entries does. Where a
+// trail breaks off it says so: what stands there may be what was looked for.
+func entries(ctx context.Context, dirs []string, e env) iter.Seq2[audit.Entry, error] {
+	return func(yield func(audit.Entry, error) bool) {
+		for _, dir := range dirs {
+			trails, err := audit.Trails(dir)
+			if err != nil {
+				yield(audit.Entry{}, err)
+				return
+			}
+			for _, trail := range trails {
+				r := audit.NewReader(trail)
+				more := true
+				err := drain(ctx, r, func(x audit.Entry) bool {
+					more = yield(x, nil)
+					return more
+				})
+				if err == nil && r.Broken() {
+					fmt.Fprintf(e.stderr, "guardedpg: %s is read only up to where it breaks off: \"guardedpg verify\" says what is wrong\n", approve.Printable(trail))
+				}
+				r.Close()
+				if err != nil { // of this trail: the others can still be read
+					more = yield(audit.Entry{}, err)
+				}
+				if !more || ctx.Err() != nil {
+					return
+				}
+			}
+		}
+	}
 }
 
 // printer returns what prints an entry in that format, and what ends it; nil for
@@ -223,8 +259,15 @@ func csvRow(r *audit.Record) []string {
 		sql = r.SQL.Text
 	}
 	row = append(row, strings.Join(by, " "), sql)
-	// A spreadsheet takes a cell that begins so for a formula.
 	for i, cell := range row {
+		// Lines may stay, in quotes; what moves a terminal's cursor may not.
+		lines := strings.Split(cell, "\n")
+		for k := range lines {
+			lines[k] = approve.Printable(lines[k])
+		}
+		cell = strings.Join(lines, "\n")
+		row[i] = cell
+		// A spreadsheet takes a cell that begins so for a formula.
 		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
 			row[i] = "'" + cell
 		}

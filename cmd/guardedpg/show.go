@@ -64,7 +64,7 @@ func show(ctx context.Context, args []string, e env) int {
 			return exitUsage
 		}
 	}
-	for entry, err := range audit.Entries(ctx, rest[1:]...) {
+	for entry, err := range entries(ctx, rest[1:], e) {
 		if err != nil {
 			fmt.Fprintf(e.stderr, "guardedpg show: %v\n", err)
 			return exitUsage

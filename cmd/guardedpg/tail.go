@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/guardedpg/guardedpg/approve"
 	"github.com/guardedpg/guardedpg/audit"
 )
 
@@ -47,7 +48,7 @@ func tail(ctx context.Context, args []string, e env) int {
 		fmt.Fprintf(e.stderr, "guardedpg tail: --format %q: want table or json\n", *format)
 		return exitUsage
 	}
-	readers := map[string]*audit.Reader{}
+	readers, given := map[string]*audit.Reader{}, map[string]bool{} // given up
 	defer func() {
 		for _, r := range readers {
 			r.Close()
@@ -60,10 +61,15 @@ func tail(ctx context.Context, args []string, e env) int {
 				return err
 			}
 			for _, trail := range trails {
-				if readers[trail] == nil {
-					readers[trail] = audit.NewReader(trail)
+				r := readers[trail]
+				if r == nil {
+					r = audit.NewReader(trail)
+					readers[trail] = r
 				}
-				if err := drain(ctx, readers[trail], func(x audit.Entry) {
+				if given[trail] {
+					continue
+				}
+				err := drain(ctx, r, func(x audit.Entry) bool {
 					switch {
 					case !print || !f.match(x.Record):
 					case *format == "json":
@@ -71,8 +77,11 @@ func tail(ctx context.Context, args []string, e env) int {
 					default:
 						fmt.Fprintln(e.stdout, tableRow(x.Record))
 					}
-				}); err != nil {
-					return err
+					return true
+				})
+				if ctx.Err() == nil && (err != nil || r.Broken()) {
+					given[trail] = true // the others go on
+					fmt.Fprintf(e.stderr, "guardedpg tail: %s is not read any further: \"guardedpg verify\" says what is wrong\n", approve.Printable(trail))
 				}
 			}
 		}
@@ -93,8 +102,8 @@ func tail(ctx context.Context, args []string, e env) int {
 	}
 }
 
-// drain hands over what a reader has at present.
-func drain(ctx context.Context, r *audit.Reader, visit func(audit.Entry)) error {
+// drain hands over what a reader has at present, until visit says stop.
+func drain(ctx context.Context, r *audit.Reader, visit func(audit.Entry) bool) error {
 	for ctx.Err() == nil {
 		x, err := r.Next()
 		if err == io.EOF {
@@ -103,7 +112,9 @@ func drain(ctx context.Context, r *audit.Reader, visit func(audit.Entry)) error 
 		if err != nil {
 			return err
 		}
-		visit(x)
+		if !visit(x) {
+			return nil
+		}
 	}
 	return ctx.Err()
 }

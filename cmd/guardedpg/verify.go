@@ -19,7 +19,8 @@ const verifyUsage = `usage: guardedpg verify [--json] [--anchor ANCHOR] DIR...
 Checks the trails in each DIR: every record against the chain, every seal
 against the key that had to sign it, every trail against the one that followed,
 and against the ANCHOR, if one is given: the postgres:// URL of a database with
-the heads, or a file of heads, one JSON object in each line.
+the heads, or a file of heads, one JSON object in each line. Without an anchor
+nobody can say whether a trail that was not closed was cut.
 
 Exit codes: 0 all is as it was written; 1 something was altered; 2 it could not
 be checked; 3 nothing is wrong, but the end of a trail cannot be known.
@@ -93,6 +94,13 @@ func parseMixed(fs *flag.FlagSet, args []string) (rest []string, err error) {
 	}
 }
 
+func plural[N int | uint64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func printReport(w io.Writer, r *audit.Report, took time.Duration) {
 	var b strings.Builder
 	var records uint64
@@ -115,8 +123,9 @@ func printReport(w io.Writer, r *audit.Report, took time.Duration) {
 			fmt.Fprintf(&b, "  unknown: %s\n", approve.Printable(u))
 		}
 	}
-	for _, h := range r.Deleted {
-		fmt.Fprintf(&b, "%s  deleted by the rules of retention, %d records\n", approve.Printable(h.Origin), h.Seq)
+	for _, d := range r.Deleted {
+		fmt.Fprintf(&b, "%s  %d records, deleted by the rules of retention: record %d of %s, %s\n", approve.Printable(d.Head.Origin),
+			d.Head.Seq, d.Seq, approve.Printable(d.By), d.Time.Format(time.DateTime))
 	}
 	if len(r.Findings) > 0 {
 		b.WriteByte('\n')
@@ -127,13 +136,10 @@ func printReport(w io.Writer, r *audit.Report, took time.Duration) {
 	verdict := "OK: every record is as it was written"
 	switch {
 	case len(r.Findings) > 0:
-		verdict = fmt.Sprintf("NOT OK: %d findings", len(r.Findings))
-		if len(r.Findings) == 1 {
-			verdict = "NOT OK: 1 finding"
-		}
+		verdict = "NOT OK: " + plural(len(r.Findings), "finding")
 	case !r.OK():
 		verdict = "NOT CLOSED: nothing is wrong in what is here; what cannot be known is said above"
 	}
-	fmt.Fprintf(&b, "\nchecked %d trails, %d records, %d seals in %v\n%s\n", len(r.Trails), records, seals, took.Round(time.Millisecond), verdict)
+	fmt.Fprintf(&b, "\nchecked %s, %s, %s in %v\n%s\n", plural(len(r.Trails), "trail"), plural(records, "record"), plural(seals, "seal"), took.Round(time.Millisecond), verdict)
 	io.WriteString(w, b.String())
 }
