@@ -46,6 +46,7 @@ type storedRequest struct {
 	Digest        string   `json:"digest"`
 	Shape         string   `json:"shape,omitempty"`
 	Statement     []byte   `json:"statement"` // as base64: it may not be UTF-8
+	Behind        []string `json:"behind,omitempty"`
 	Args          []string `json:"args,omitempty"`
 	Identity      person   `json:"identity"`
 	Purpose       string   `json:"purpose,omitempty"`
@@ -58,6 +59,7 @@ type storedRequest struct {
 	Exact         int64    `json:"exact"`
 	Groups        []string `json:"groups,omitempty"`
 	BreakGlass    []string `json:"break_glass,omitempty"`
+	Issuers       []string `json:"issuers,omitempty"`
 	Quorum        int      `json:"quorum,omitempty"`
 	Ticket        bool     `json:"ticket,omitempty"`
 	InTransaction bool     `json:"in_transaction,omitempty"`
@@ -65,20 +67,20 @@ type storedRequest struct {
 
 func storeRequest(r Request) storedRequest {
 	return storedRequest{
-		ID: r.ID, Digest: r.Digest, Shape: r.Shape, Statement: []byte(r.Statement), Args: r.Args,
+		ID: r.ID, Digest: r.Digest, Shape: r.Shape, Statement: []byte(r.Statement), Behind: r.Behind, Args: r.Args,
 		Identity: storePerson(r.Identity), Purpose: r.Purpose, Database: r.Database, Policy: r.Policy,
 		Rule: r.Rule, Reason: r.Reason, Effects: r.Effects, Rows: r.Rows, Exact: r.Exact,
-		Groups: r.Groups, BreakGlass: r.BreakGlass, Quorum: r.Quorum,
+		Groups: r.Groups, BreakGlass: r.BreakGlass, Issuers: r.Issuers, Quorum: r.Quorum,
 		Ticket: r.Ticket, InTransaction: r.InTransaction,
 	}
 }
 
 func (s storedRequest) request() Request {
 	return Request{
-		ID: s.ID, Digest: s.Digest, Shape: s.Shape, Statement: string(s.Statement), Args: s.Args,
+		ID: s.ID, Digest: s.Digest, Shape: s.Shape, Statement: string(s.Statement), Behind: s.Behind, Args: s.Args,
 		Identity: s.Identity.identity(), Purpose: s.Purpose, Database: s.Database, Policy: s.Policy,
 		Rule: s.Rule, Reason: s.Reason, Effects: s.Effects, Rows: s.Rows, Exact: s.Exact,
-		Groups: s.Groups, BreakGlass: s.BreakGlass, Quorum: s.Quorum,
+		Groups: s.Groups, BreakGlass: s.BreakGlass, Issuers: s.Issuers, Quorum: s.Quorum,
 		Ticket: s.Ticket, InTransaction: s.InTransaction,
 	}
 }

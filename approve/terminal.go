@@ -91,7 +91,7 @@ func (t *Terminal) Approve(ctx context.Context, r Request) (Grant, error) {
 	}
 	d, err := t.ask(ctx, r)
 	switch {
-	case errors.Is(err, ErrMayNot):
+	case errors.Is(err, ErrMayNot), errors.Is(err, ErrInvalid):
 		return reject(err.Error())
 	case errors.Is(err, io.EOF):
 		return reject("the terminal's input has ended")
@@ -166,6 +166,8 @@ func (t *Terminal) attend(ctx context.Context, q *Queue, c Case) error {
 		return ctx.Err()
 	case errors.Is(err, ErrMayNot):
 		return current(t.config.As, c.Request.ID) // not theirs to decide, or nothing is any more
+	case errors.Is(err, ErrInvalid):
+		return t.say("\n" + err.Error() + "\n")
 	case err != nil && withdrawn:
 		return nil
 	case err != nil:
@@ -203,12 +205,8 @@ func (t *Terminal) ask(ctx context.Context, r Request) (Decision, error) {
 	if ordinary != nil && !emergency {
 		return Decision{}, ordinary
 	}
-	size := len(r.Statement)
-	for _, a := range r.Args {
-		size += len(a)
-	}
-	if size > maxShown {
-		return no(fmt.Sprintf("a statement of %d bytes cannot be shown for a decision", size))
+	if size := r.size(); size > maxShown {
+		return Decision{}, &Error{Class: ErrInvalid, Request: r.ID, Detail: fmt.Sprintf("nobody could look through its %d bytes here", size)}
 	}
 	select {
 	case t.asking <- struct{}{}:

@@ -282,23 +282,32 @@ func (d *decider) hold(out *Decision, rules []Approvers) {
 		if i == 0 {
 			out.Approvers.BreakGlass = slices.Clone(a.BreakGlass)
 		} else {
-			out.Approvers.BreakGlass = slices.DeleteFunc(out.Approvers.BreakGlass, func(g string) bool { return !slices.Contains(a.BreakGlass, g) })
+			out.Approvers.BreakGlass = common(out.Approvers.BreakGlass, a.BreakGlass)
 		}
 		out.Approvers.Quorum = max(out.Approvers.Quorum, a.Quorum, 1)
-		switch {
-		case len(a.Groups) == 0:
-		case out.Approvers.Groups == nil:
-			out.Approvers.Groups = slices.Clone(a.Groups)
-		default:
-			out.Approvers.Groups = slices.DeleteFunc(out.Approvers.Groups, func(g string) bool { return !slices.Contains(a.Groups, g) })
-			if len(out.Approvers.Groups) == 0 {
-				out.Verdict, out.Code = Deny, CodeApproval
-				out.Reason += "; rules that hold it name approvers who have no group in common"
-				out.Hint = "ask the owner of the policy"
-				out.Approvers = Approvers{}
-				return
+		for _, list := range []struct {
+			what  string
+			all   *[]string
+			names []string
+		}{{"group", &out.Approvers.Groups, a.Groups}, {"issuer", &out.Approvers.Issuers, a.Issuers}} {
+			switch {
+			case len(list.names) == 0:
+			case *list.all == nil:
+				*list.all = slices.Clone(list.names)
+			default:
+				*list.all = common(*list.all, list.names)
+				if len(*list.all) == 0 {
+					out.Verdict, out.Code = Deny, CodeApproval
+					out.Reason += "; rules that hold it name approvers who have no " + list.what + " in common"
+					out.Hint = "ask the owner of the policy"
+					out.Approvers = Approvers{}
+					return
+				}
 			}
 		}
+	}
+	if out.Approvers.Issuers == nil {
+		out.Approvers.Issuers = slices.Clone(approval.Approvers.Issuers)
 	}
 	out.Ticket, out.Wait = approval.Wait <= 0, approval.Wait
 	if !d.in.InTransaction {
@@ -313,6 +322,10 @@ func (d *decider) hold(out *Decision, rules []Approvers) {
 	default:
 		out.Ticket, out.Wait = true, 0
 	}
+}
+
+func common(a, b []string) []string {
+	return slices.DeleteFunc(a, func(s string) bool { return !slices.Contains(b, s) })
 }
 
 // clear reports whether the identity may see all of some columns.
