@@ -293,23 +293,41 @@ func (a *approval) list(ctx context.Context) error {
 		return err
 	}
 	if !a.flags.all {
-		cases = slices.DeleteFunc(cases, func(c approve.Case) bool { return c.State != approve.Pending })
+		cases = slices.DeleteFunc(cases, func(c approve.Case) bool { return c.State != approve.Pending && c.State != approve.Unreadable })
 	}
 	if len(cases) == 0 {
 		_, err := fmt.Fprintln(a.env.stdout, "Nothing waits.")
 		return err
 	}
 	w := tabwriter.NewWriter(a.env.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATE\tASKED BY\tRULE\tSTATEMENT")
+	fmt.Fprintln(w, "ID\tSTATE\tAGE\tASKED BY\tRULE\tSTATEMENT")
 	for _, c := range cases {
 		state := string(c.State)
 		if n := max(c.Request.Quorum, 1); c.State == approve.Pending && n > 1 {
 			state = fmt.Sprintf("%s, %d of %d", state, len(c.Decisions), n)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", approve.Printable(c.Request.ID), state,
+		if c.State == approve.Unreadable {
+			fmt.Fprintf(w, "%s\t%s\t\t\t\t%s\n", short(c.Request.ID, 24), state, short(c.Request.Reason, 60))
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", approve.Printable(c.Request.ID), state, ago(c.Request.Created),
 			short(c.Request.Identity.Subject(), 24), short(c.Request.Rule, 32), short(c.Request.Statement, 60))
 	}
 	return w.Flush()
+}
+
+// ago is how long ago something was, for a table.
+func ago(t time.Time) string {
+	d := max(time.Since(t), 0)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
 // short is the beginning of s, for a table.
