@@ -295,17 +295,14 @@ func TestAttendOutlivesTheStore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- h.terminal.Attend(ctx, q) }()
-	r := ticket("1")
-	id := file(t, agents, r) // wakes it
-	for n := 2; ; n++ {
-		c, err := agents.Case(t.Context(), id)
-		require.NoError(t, err)
-		if c.State == approve.Approved {
-			break
-		}
-		file(t, agents, ticket(strings.Repeat("x", n))) // wakes it
+	id := file(t, agents, ticket("1"))
+	for range 2 { // its answer to the first is lost
 		<-h.prompts
 	}
+	require.Eventually(t, func() bool {
+		c, err := agents.Case(t.Context(), id)
+		return err == nil && c.State == approve.Approved
+	}, time.Minute, time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 	require.Contains(t, h.saw(), `does not answer, and is tried again: gone\u001b[2J`)
@@ -316,6 +313,21 @@ func TestAttendOutlivesTheStore(t *testing.T) {
 type failing struct {
 	approve.Store
 	load, add func() error
+}
+
+// Watch wakes again and again, as stores do within seconds.
+func (s failing) Watch(ctx context.Context) (<-chan struct{}, error) {
+	w := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case w <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return w, nil
 }
 
 func (s failing) Load(ctx context.Context, f approve.Filter) ([]approve.Event, time.Time, error) {
