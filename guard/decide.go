@@ -95,6 +95,25 @@ type decisionKey struct {
 	identity       identity.Identity
 	inTransaction  bool
 	database, user string
+	moving         uint64 // what the moving conditions say, two bits each
+}
+
+const maxMoving = 32
+
+// outcomes evaluates the moving conditions: where they say the same, the same is
+// decided.
+func (p *Plan) outcomes(in Input) (bits uint64) {
+	if len(p.moving) == 0 {
+		return 0
+	}
+	d := p.decider(in)
+	for _, m := range p.moving {
+		if m.statement != nil {
+			d.show(m.statement)
+		}
+		bits = bits<<2 | uint64(m.when.with(d.vars, d.unknown...))
+	}
+	return bits
 }
 
 // maxDecisions bounds what a plan remembers; beyond it forgets all.
@@ -102,7 +121,8 @@ const maxDecisions = 256
 
 // Decide decides. It is safe for concurrent use, does no I/O, and allocates
 // nothing when it has decided for the same identity in the same kind of session
-// before, unless a rule that could matter asks for the time or an estimate.
+// before. Rules that could matter and ask for the time or an estimate are
+// evaluated each time.
 func (p *Plan) Decide(in Input) Decision {
 	switch expires := in.Identity.Expires(); {
 	case p == nil || p.bound == nil:
@@ -114,10 +134,10 @@ func (p *Plan) Decide(in Input) Decision {
 		return Decision{Code: CodeIdentity, Rule: "guard.identity", Reason: "the identity has expired",
 			Hint: "get a new token"}
 	}
-	if p.usesTime || p.usesEstimate {
+	if len(p.moving) > maxMoving {
 		return *p.decide(in)
 	}
-	key := decisionKey{inTransaction: in.InTransaction}
+	key := decisionKey{inTransaction: in.InTransaction, moving: p.outcomes(in)}
 	if p.usesIdentity {
 		key.identity = in.Identity
 	}
