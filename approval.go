@@ -192,6 +192,7 @@ func (r *run) request(ctx context.Context) approve.Request {
 		Exact:         -1,
 		Groups:        d.Approvers.Groups,
 		BreakGlass:    d.Approvers.BreakGlass,
+		Claims:        d.Approvers.Claims,
 		Issuers:       d.Approvers.Issuers,
 		Quorum:        d.Approvers.Quorum,
 		Ticket:        d.Ticket,

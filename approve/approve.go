@@ -89,6 +89,9 @@ type Request struct {
 	// run in an emergency, whatever Groups and Quorum say, by giving a reason.
 	// Empty means nobody.
 	BreakGlass []string
+	// Claims are what an identity must have among its attributes to decide, all
+	// of them, whatever its groups.
+	Claims map[string]string
 	// Issuers are those whose people may decide; empty means any.
 	Issuers []string
 	// Quorum is how many people must agree; 0 means 1. All of them are people of

@@ -3,6 +3,7 @@ package approve
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -112,10 +113,15 @@ func mayDecide(r Request, by identity.Identity, breakGlass bool) error {
 		return not("the policy lets nobody break the glass")
 	case len(groups) > 0 && !slices.ContainsFunc(groups, by.In):
 		return not(Printable(by.Subject()) + " is in none of the groups that may")
-	case len(groups) > 0 && r.Identity.Verified() && !by.Verified():
+	case len(groups)+len(r.Claims) > 0 && r.Identity.Verified() && !by.Verified():
 		// Anybody could claim a group. Where the asker is a development
 		// identity too, nothing is protected anyway.
 		return not(Printable(by.Subject()) + "'s groups are not verified")
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
+		if value, ok := by.Attributes()[name]; !ok || value != r.Claims[name] {
+			return not(fmt.Sprintf("%s has no claim %s of %s", Printable(by.Subject()), Printable(name), Printable(r.Claims[name])))
+		}
 	}
 	return nil
 }

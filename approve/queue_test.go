@@ -684,6 +684,24 @@ func TestIssuersMayDecide(t *testing.T) {
 	require.NoError(t, granted(t, q, r).Redeem(t.Context()))
 }
 
+func TestClaimsOfWhoDecides(t *testing.T) {
+	q := newQueue(t)
+	r := ticket("1")
+	r.Claims, r.BreakGlass = map[string]string{"team": "payments"}, []string{"dba"}
+	id := file(t, q, r)
+	having := func(claims map[string]string) identity.Identity {
+		return identity.New(identity.Claims{Issuer: "https://people.test", Subject: "alice", Groups: []string{"dba"}, Attributes: claims})
+	}
+	for _, claims := range []map[string]string{nil, {"team": ""}, {"team": "Payments"}, {"Team": "payments"}} {
+		for _, v := range []approve.Verdict{approve.Yes, approve.No, approve.BreakGlass} {
+			_, err := q.Decide(t.Context(), id, approve.Decision{By: having(claims), Verdict: v, Reason: "fire"})
+			require.ErrorIs(t, err, approve.ErrMayNot)
+		}
+	}
+	decide(t, q, id, approve.Decision{By: having(map[string]string{"team": "payments"}), Verdict: approve.Yes})
+	require.NoError(t, granted(t, q, r).Redeem(t.Context()))
+}
+
 func TestBlankReasonBreaksNoGlass(t *testing.T) {
 	q := newQueue(t)
 	r := ticket("1")

@@ -3,6 +3,7 @@ package approve
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -150,6 +151,9 @@ func Describe(w io.Writer, r Request) error {
 	}
 	if r.Quorum > 1 {
 		who = fmt.Sprintf("%d people of %s", r.Quorum, who)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
+		who += fmt.Sprintf(", with %s %s", Printable(name), Printable(r.Claims[name]))
 	}
 	if len(r.Issuers) > 0 {
 		who += ", by the word of " + Printable(strings.Join(r.Issuers, ", "))

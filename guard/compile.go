@@ -173,6 +173,11 @@ func (c *compilation) approvers(at strictyaml.Place, key string, a Approvers) {
 			c.fail(at, key+list.key, "%s has no name", list.what)
 		}
 	}
+	for name, value := range a.Claims {
+		if name == "" || value == "" {
+			c.fail(at, key+".claims", "a claim needs a name and a value")
+		}
+	}
 }
 
 func (c *compilation) protect() error {

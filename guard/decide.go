@@ -326,6 +326,21 @@ func (d *decider) hold(out *Decision, rules []Approvers) {
 			}
 		}
 	}
+	for _, a := range rules {
+		for name, value := range a.Claims {
+			if out.Approvers.Claims == nil {
+				out.Approvers.Claims = map[string]string{}
+			}
+			if other, ok := out.Approvers.Claims[name]; ok && other != value {
+				out.Verdict, out.Code = Deny, CodeApproval
+				out.Reason += "; rules that hold it want another " + name + " of approvers"
+				out.Hint = "ask the owner of the policy"
+				out.Approvers = Approvers{}
+				return
+			}
+			out.Approvers.Claims[name] = value
+		}
+	}
 	if out.Approvers.Issuers == nil {
 		out.Approvers.Issuers = slices.Clone(approval.Approvers.Issuers)
 	}

@@ -106,6 +106,31 @@ func TestInTransaction(t *testing.T) {
 	require.Equal(t, Deny, decide("{wait: 1m, in_transaction: deny}").Verdict)
 }
 
+// Who decides what several rules hold satisfies all of them.
+func TestApproversSatisfyAllRules(t *testing.T) {
+	s := newSchema(t, customers())
+	ddl := &analysis.Facts{Statements: []*analysis.Statement{{Kind: "DROP TABLE", Classes: analysis.DDL}}}
+	decide := func(one, two string) Decision {
+		e := compile(t, "approval: {approvers: {groups: [all], issuers: [i]}}\nrules:\n  - {name: a, when: 'true', then: hold, approvers: "+one+
+			"}\n  - {name: b, when: 'true', then: hold, approvers: "+two+"}\n")
+		return bind(t, e, s, nil, nil).Plan(ddl).Decide(someone())
+	}
+	d := decide("{groups: [x, y], quorum: 2, break_glass: [g, h], claims: {team: t}}", "{groups: [y, z], issuers: [j, k], break_glass: [h], claims: {level: '2'}}")
+	require.Equal(t, Hold, d.Verdict)
+	require.Equal(t, Approvers{Groups: []string{"y"}, Quorum: 2, BreakGlass: []string{"h"}, Issuers: []string{"j", "k"},
+		Claims: map[string]string{"team": "t", "level": "2"}}, d.Approvers)
+	require.Equal(t, []string{"i"}, decide("{groups: [x]}", "{groups: [x]}").Approvers.Issuers, "the policy's own, where no rule says")
+	require.Equal(t, []string{"all"}, decide("{}", "{}").Approvers.Groups)
+	for one, two := range map[string]string{
+		"{groups: [x]}": "{groups: [y]}", "{issuers: [x]}": "{issuers: [y]}", "{claims: {team: a}}": "{claims: {team: b}}",
+	} {
+		d := decide(one, two)
+		require.Equal(t, Deny, d.Verdict, one)
+		require.Equal(t, CodeApproval, d.Code)
+		require.Equal(t, Approvers{}, d.Approvers)
+	}
+}
+
 func TestPredicates(t *testing.T) {
 	s := newSchema(t, customers())
 	facts := reading(analysis.Output{How: analysis.Plain, Sources: s.columns(t, "public.customers.id")})

@@ -147,6 +147,9 @@ type Approvers struct {
 	// BreakGlass are groups of which one person alone may let the statement run
 	// in an emergency, by giving a reason. Default: nobody may.
 	BreakGlass []string `yaml:"break_glass" json:"break_glass,omitempty"`
+	// Claims are what an identity must have to decide, all of them, whatever its
+	// groups; also to break the glass. Default: none.
+	Claims map[string]string `yaml:"claims" json:"claims,omitempty"`
 	// Issuers are those who vouch for approvers. Without them it is the side of
 	// the approvers that chooses whom to believe: name them. Default: those of
 	// [Approval], else any.
@@ -154,7 +157,7 @@ type Approvers struct {
 }
 
 func (a Approvers) isZero() bool {
-	return len(a.Groups) == 0 && a.Quorum == 0 && len(a.BreakGlass) == 0 && len(a.Issuers) == 0
+	return len(a.Groups) == 0 && a.Quorum == 0 && len(a.BreakGlass) == 0 && len(a.Claims) == 0 && len(a.Issuers) == 0
 }
 
 // Approval says how held statements wait.

@@ -48,6 +48,7 @@ Flags:
 // approveFlags are the flags of all of approve's commands.
 type approveFlags struct {
 	store, issuer, audience, groups string
+	claims                          string
 	client, tokenFile               string
 	all                             bool
 	since, lasts                    time.Duration
@@ -61,6 +62,7 @@ func (f *approveFlags) define(fs *flag.FlagSet) {
 	fs.StringVar(&f.issuer, "issuer", "", "`URL` of the OIDC issuer of approvers (default: GUARDEDPG_ISSUER)")
 	fs.StringVar(&f.audience, "audience", "", "the token's `audience` (default: GUARDEDPG_AUDIENCE, else guardedpg)")
 	fs.StringVar(&f.groups, "groups", "", "the `claim` with your groups (default: GUARDEDPG_GROUPS, else groups)")
+	fs.StringVar(&f.claims, "claims", "", "further `claims` that policies ask of approvers, A,B (default: GUARDEDPG_CLAIMS)")
 	fs.StringVar(&f.client, "client", "", "the OIDC client `ID` to sign in with (default: the audience)")
 	fs.StringVar(&f.tokenFile, "token-file", "", "read the token from `FILE`")
 	fs.BoolVar(&f.all, "all", false, "list: also what is decided or has expired")
@@ -83,6 +85,7 @@ func (f *approveFlags) complete() {
 		{&f.issuer, "GUARDEDPG_ISSUER", ""},
 		{&f.audience, "GUARDEDPG_AUDIENCE", "guardedpg"},
 		{&f.groups, "GUARDEDPG_GROUPS", "groups"},
+		{&f.claims, "GUARDEDPG_CLAIMS", ""},
 	} {
 		*v.flag = cmp.Or(*v.flag, os.Getenv(v.name), v.last)
 	}
@@ -218,8 +221,12 @@ func (a *approval) identify(ctx context.Context) (identity.Identity, error) {
 	if a.flags.issuer == "" {
 		return identity.Identity{}, errors.New("who are you? Give --issuer or set GUARDEDPG_ISSUER, and a token in GUARDEDPG_TOKEN")
 	}
+	var claims []string
+	if a.flags.claims != "" {
+		claims = strings.Split(a.flags.claims, ",")
+	}
 	v, err := oidc.New(ctx, oidc.Config{Issuers: []oidc.Issuer{{
-		Issuer: a.flags.issuer, Audience: a.flags.audience, Groups: a.flags.groups,
+		Issuer: a.flags.issuer, Audience: a.flags.audience, Groups: a.flags.groups, Attributes: claims,
 	}}})
 	if err != nil {
 		return identity.Identity{}, err

@@ -216,6 +216,9 @@ func (r decisionReport) Write(w io.Writer) error {
 			who = strings.Join(a.Groups, ", ")
 		}
 		fmt.Fprintf(&b, "  decided by %s of %s", count(max(a.Quorum, 1), "person"), who)
+		for _, name := range sortedKeys(a.Claims) {
+			fmt.Fprintf(&b, ", with %s %s", name, a.Claims[name])
+		}
 		if len(a.Issuers) > 0 {
 			fmt.Fprintf(&b, ", by the word of %s", strings.Join(a.Issuers, ", "))
 		}
