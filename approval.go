@@ -263,11 +263,12 @@ func (r *run) digest(req approve.Request, exact bool) string {
 	writeField(h, r.who.Subject())
 	writeField(h, req.Database)
 	writeField(h, req.Policy)
-	// What its names and its constants mean is part of a statement.
+	// What its names and its constants mean, and whose rights it has, is part of
+	// a statement. The server reports these settings whenever they change.
 	for _, schema := range r.plan.schemas() {
 		writeField(h, schema)
 	}
-	for _, setting := range []string{"DateStyle", "IntervalStyle", "TimeZone"} {
+	for _, setting := range []string{"DateStyle", "IntervalStyle", "TimeZone", "is_superuser", "session_authorization"} {
 		writeField(h, setting)
 		writeField(h, r.conn.pg.ParameterStatus(setting))
 	}
