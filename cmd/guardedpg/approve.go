@@ -274,17 +274,25 @@ func (a *approval) login(ctx context.Context) error {
 	return err
 }
 
-// resolve returns the whole of an ID that may be cut short.
+// resolve returns the whole of an ID that may be cut short. Who asks might name
+// a request as people cut the ID of another one short: where that could be meant,
+// neither is.
 func (a *approval) resolve(ctx context.Context, id string) (string, error) {
-	_, err := a.queue.Case(ctx, id)
-	if !errors.Is(err, approve.ErrUnknown) {
-		return id, err
+	exact, err := a.queue.Case(ctx, id)
+	if err != nil && !errors.Is(err, approve.ErrUnknown) {
+		return "", err
 	}
 	cases, listErr := a.queue.Cases(ctx, time.Now().Add(-a.flags.since))
 	if listErr != nil {
 		return "", listErr
 	}
-	cases = slices.DeleteFunc(cases, func(c approve.Case) bool { return !strings.HasPrefix(c.Request.ID, id) })
+	cases = slices.DeleteFunc(cases, func(c approve.Case) bool {
+		rest, longer := strings.CutPrefix(c.Request.ID, id)
+		return !longer || err == nil && (c.State != approve.Pending || strings.Trim(rest, "0123456789") == "")
+	})
+	if err == nil {
+		cases = append(cases, exact)
+	}
 	switch len(cases) {
 	case 0:
 		return "", err
