@@ -130,7 +130,7 @@ func policyExplain(ctx context.Context, args []string, e env) int {
 		enc.SetEscapeHTML(false)
 		err = enc.Encode(r)
 	} else {
-		err = r.Write(e.stdout)
+		err = printableLines(e.stdout, r.Write)
 	}
 	if err != nil {
 		return fail(err)
