@@ -39,9 +39,18 @@ type absent struct{}
 
 func (*absent) Value() (driver.Value, error) { return "tag-3", nil }
 
+// inMemory is a queue in this process: these tests are about what it is told.
+func inMemory(t *testing.T, c approve.QueueConfig) *approve.Queue {
+	t.Helper()
+	c.Store = &approve.MemoryStore{}
+	q, err := approve.NewQueue(c)
+	require.NoError(t, err)
+	return q
+}
+
 func tagged(t *testing.T, change ...func(*guardedpg.Config)) *queued {
 	t.Helper()
-	q := newQueued(t, newQueue(t, approve.QueueConfig{}), change...)
+	q := newQueued(t, inMemory(t, approve.QueueConfig{}), change...)
 	q.sql("ALTER TABLE orders ADD COLUMN tag text; UPDATE orders SET tag = 'tag-' || id")
 	return q
 }
@@ -160,7 +169,7 @@ func (r *retaining) RewriteQuery(context.Context, *pgx.Conn, string, []any) (str
 
 // The record has what ran also where nobody was asked.
 func TestValuerIsAskedOnce(t *testing.T) {
-	q := newQueued(t, newQueue(t, approve.QueueConfig{}))
+	q := newQueued(t, inMemory(t, approve.QueueConfig{}))
 	n := 0
 	_, err := q.db.Exec("INSERT INTO scratch VALUES (1, $1)", turning{&n})
 	require.NoError(t, err)
@@ -174,7 +183,7 @@ func TestValuerIsAskedOnce(t *testing.T) {
 
 // A cycle has no value; a function has none that anybody sees.
 func TestArgumentsThatCannotBeBound(t *testing.T) {
-	q := newQueued(t, newQueue(t, approve.QueueConfig{}))
+	q := newQueued(t, inMemory(t, approve.QueueConfig{}))
 	type node struct{ Next *node }
 	cycle := &node{}
 	cycle.Next = cycle
@@ -199,7 +208,7 @@ func TestNamesThatAreTakenAgain(t *testing.T) {
 	}
 	for _, run := range []string{"EXECUTE p", "EXPLAIN ANALYZE EXECUTE p"} {
 		t.Run(run, func(t *testing.T) {
-			q := newQueued(t, newQueue(t, approve.QueueConfig{}))
+			q := newQueued(t, inMemory(t, approve.QueueConfig{}))
 			_, do := begin(t, q)
 			require.NoError(t, do("PREPARE p AS DELETE FROM orders WHERE id = 1"))
 			id := pendingTicket(t, do(run))
@@ -217,7 +226,7 @@ func TestNamesThatAreTakenAgain(t *testing.T) {
 		})
 	}
 	t.Run("what was harmless", func(t *testing.T) {
-		q := newQueued(t, newQueue(t, approve.QueueConfig{}), func(c *guardedpg.Config) {
+		q := newQueued(t, inMemory(t, approve.QueueConfig{}), func(c *guardedpg.Config) {
 			c.Policy.Rules = []guard.Rule{{Name: "baseline.unknown", When: "false || statement.unknown", Then: guard.Hold}}
 		})
 		_, do := begin(t, q)
@@ -230,7 +239,7 @@ func TestNamesThatAreTakenAgain(t *testing.T) {
 		require.Equal(t, 3, q.orders())
 	})
 	t.Run("CURRENT OF", func(t *testing.T) {
-		q := newQueued(t, newQueue(t, approve.QueueConfig{}))
+		q := newQueued(t, inMemory(t, approve.QueueConfig{}))
 		_, do := begin(t, q)
 		const declare, remove = "DECLARE c CURSOR FOR SELECT id FROM orders WHERE id = ", "DELETE FROM orders WHERE CURRENT OF c"
 		require.NoError(t, do("BEGIN"))
@@ -250,7 +259,7 @@ func TestNamesThatAreTakenAgain(t *testing.T) {
 // Settings that decide what a constant means are part of it, too.
 func TestSettingsThatChangeConstants(t *testing.T) {
 	for _, set := range []string{"SET datestyle = 'DMY'", "SET timezone = 'Asia/Tokyo'", "SET intervalstyle = 'sql_standard'"} {
-		q := newQueued(t, newQueue(t, approve.QueueConfig{}))
+		q := newQueued(t, inMemory(t, approve.QueueConfig{}))
 		c, err := q.db.Conn(t.Context())
 		require.NoError(t, err)
 		const text = "DELETE FROM orders WHERE id = 1 AND now() > '02/01/2020'"
@@ -267,7 +276,7 @@ func TestSettingsThatChangeConstants(t *testing.T) {
 
 // Where a constant is code, a role or a file, a decision covers that one alone.
 func TestShapeOfCode(t *testing.T) {
-	q := newQueued(t, newQueue(t, approve.QueueConfig{}))
+	q := newQueued(t, inMemory(t, approve.QueueConfig{}))
 	for _, text := range []string{
 		"DO $$ BEGIN DELETE FROM orders WHERE id = 1; END $$", "SET ROLE 'pg_monitor'", "COPY orders TO PROGRAM 'true'",
 		"SELECT lo_import('/nowhere')", "ALTER ROLE postgres PASSWORD 'x'",
@@ -289,7 +298,7 @@ func TestDecisionBindsWithinRefresh(t *testing.T) {
 		"a column":  "ALTER TABLE orders ADD COLUMN note text",
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := newQueued(t, newQueue(t, approve.QueueConfig{}), func(c *guardedpg.Config) { c.CatalogRefresh = time.Hour })
+			q := newQueued(t, inMemory(t, approve.QueueConfig{}), func(c *guardedpg.Config) { c.CatalogRefresh = time.Hour })
 			id := q.ticket(deleteOrder, 1)
 			q.yes(id)
 			q.sql(change)
@@ -310,7 +319,7 @@ func TestForgedQuestion(t *testing.T) {
 		pendingTicketOf(t, err)
 	}
 	t.Run("under its digest", func(t *testing.T) {
-		q := newQueued(t, newQueue(t, approve.QueueConfig{}))
+		q := newQueued(t, inMemory(t, approve.QueueConfig{}))
 		id := q.ticket("DELETE FROM orders")
 		forge(t, q, id, func(r *approve.Request) { r.Statement = "SELECT 1" })
 		q.yes("forged")
@@ -321,7 +330,7 @@ func TestForgedQuestion(t *testing.T) {
 		require.Equal(t, 3, q.orders())
 	})
 	t.Run("under its shape", func(t *testing.T) {
-		q := newQueued(t, newQueue(t, approve.QueueConfig{}))
+		q := newQueued(t, inMemory(t, approve.QueueConfig{}))
 		id := q.ticket("DELETE FROM orders")
 		forge(t, q, id, func(r *approve.Request) { r.Statement, r.Digest = "DELETE FROM scratch", "made up" })
 		_, err := q.queue.Decide(t.Context(), "forged", approve.Decision{By: dba, Verdict: approve.Yes, Scope: approve.Scope{Times: 9, For: time.Hour}})
@@ -342,7 +351,7 @@ func pendingTicketOf(t *testing.T, err error) string {
 
 // An agent in a loop does not bury what others ask.
 func TestTooManyQuestions(t *testing.T) {
-	q := newQueued(t, newQueue(t, approve.QueueConfig{MaxPending: 2}))
+	q := newQueued(t, inMemory(t, approve.QueueConfig{MaxPending: 2}))
 	first := q.ticket(deleteOrder, 1)
 	q.ticket(deleteOrder, 2)
 	_, err := q.db.Exec(deleteOrder, 3)
@@ -357,7 +366,7 @@ func TestTooManyQuestions(t *testing.T) {
 
 // Nobody decides for whom the policy does not trust to say who is who.
 func TestIssuersOfApprovers(t *testing.T) {
-	q := newQueued(t, newQueue(t, approve.QueueConfig{}), func(c *guardedpg.Config) {
+	q := newQueued(t, inMemory(t, approve.QueueConfig{}), func(c *guardedpg.Config) {
 		c.Policy.Approval.Approvers.Issuers = []string{dba.Issuer()}
 	})
 	id := q.ticket(deleteOrder, 1)
@@ -371,7 +380,7 @@ func TestIssuersOfApprovers(t *testing.T) {
 
 // Every record about a policy's decision says which policy and which rule.
 func TestRecordsNamePolicyAndRule(t *testing.T) {
-	q := newQueued(t, newQueue(t, approve.QueueConfig{}))
+	q := newQueued(t, inMemory(t, approve.QueueConfig{}))
 	id := q.ticket(deleteOrder, 1)
 	_, err := q.queue.Decide(t.Context(), id, approve.Decision{By: oncall, Verdict: approve.BreakGlass, Reason: "the shop is down"})
 	require.NoError(t, err)

@@ -166,6 +166,9 @@ func (q *Queue) ask(ctx context.Context, r Request, started time.Time) (*Case, t
 		}
 		own := streams[r.Digest]
 		for _, c := range own {
+			if c.State != Pending {
+				q.forget(askerOf(c.Request), c.Request.ID)
+			}
 			if c.covers(r) == nil {
 				return c, now, nil
 			}
@@ -220,46 +223,58 @@ func (q *Queue) ask(ctx context.Context, r Request, started time.Time) (*Case, t
 	}
 }
 
+func askerOf(r Request) asker {
+	return asker{r.Identity.Issuer(), r.Identity.Subject(), r.Identity.Verified()}
+}
+
 // mayAsk refuses a request of somebody of whom too many wait already.
 func (q *Queue) mayAsk(ctx context.Context, r Request) error {
-	who := asker{r.Identity.Issuer(), r.Identity.Subject(), r.Identity.Verified()}
+	who := askerOf(r)
 	q.mu.Lock()
 	list := slices.DeleteFunc(q.asked[who], func(w waiting) bool { return time.Now().After(w.end) })
-	q.asked[who] = list
-	if len(list) == 0 {
+	full := len(list) >= q.config.MaxPending
+	var some []waiting
+	if full {
+		// People may have decided some that were not asked again. A few are
+		// looked at each time, in turn: this is where a flood would cost most.
+		few := min(len(list), 4)
+		some = slices.Clone(list[:few])
+		list = slices.Concat(list[few:], some)
+	}
+	if q.asked[who] = list; len(list) == 0 {
 		delete(q.asked, who)
 	}
-	full := len(list) >= q.config.MaxPending
-	var oldest []string
-	for _, w := range list {
-		oldest = append(oldest, w.id)
-	}
 	q.mu.Unlock()
-	if !full {
-		return nil
-	}
-	// People may have decided some since. One that they have makes room.
-	for _, id := range oldest {
-		c, err := q.Case(ctx, id)
-		if err != nil && !errors.Is(err, ErrUnknown) {
+	for _, w := range some {
+		c, err := q.Case(ctx, w.id)
+		switch {
+		case err != nil && !errors.Is(err, ErrUnknown):
 			return err
+		case err != nil || c.State != Pending:
+			q.forget(who, w.id)
+			full = false
 		}
-		if err == nil && c.State == Pending {
-			continue
-		}
-		q.mu.Lock()
-		q.asked[who] = slices.DeleteFunc(q.asked[who], func(w waiting) bool { return w.id == id })
-		q.mu.Unlock()
-		return nil
 	}
-	return &Error{Class: ErrTooMany, Request: r.ID, Detail: fmt.Sprintf("%d requests of %s wait already", len(oldest), Printable(r.Identity.Subject()))}
+	if full {
+		return &Error{Class: ErrTooMany, Request: r.ID, Detail: fmt.Sprintf("%d requests of %s wait already", len(list), Printable(r.Identity.Subject()))}
+	}
+	return nil
 }
 
 func (q *Queue) remember(r Request, wait time.Duration) {
-	who := asker{r.Identity.Issuer(), r.Identity.Subject(), r.Identity.Verified()}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	who := askerOf(r)
 	q.asked[who] = append(q.asked[who], waiting{r.ID, time.Now().Add(wait)})
+}
+
+func (q *Queue) forget(who asker, id string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list := slices.DeleteFunc(q.asked[who], func(w waiting) bool { return w.id == id })
+	if q.asked[who] = list; len(list) == 0 {
+		delete(q.asked, who)
+	}
 }
 
 // maxSize bounds what can be asked, so that it can be shown and stored.

@@ -2,6 +2,7 @@ package approve_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -776,7 +777,26 @@ func TestMaxPending(t *testing.T) {
 		require.ErrorIs(t, err, approve.ErrTooMany)
 		time.Sleep(24*time.Hour + time.Second)
 		file(t, q, ticket("5"))
-		file(t, q, ticket("6"))
+		sixth := file(t, q, ticket("6"))
+
+		// What is seen to be decided makes room at once, however many wait.
+		q, err = approve.NewQueue(approve.QueueConfig{Store: &approve.MemoryStore{}, MaxPending: 20})
+		require.NoError(t, err)
+		for n := range 20 {
+			file(t, q, ticket(fmt.Sprint(n)))
+		}
+		decide(t, q, sixth, yes("alice"))
+		granted(t, q, ticket("6"))
+		file(t, q, ticket("20"))
+		_, err = q.Approve(t.Context(), ticket("21"))
+		require.ErrorIs(t, err, approve.ErrTooMany)
+		decide(t, q, "request-15", yes("alice"))
+		for range 5 { // else in turn
+			if _, err = q.Approve(t.Context(), ticket("21")); !errors.Is(err, approve.ErrTooMany) {
+				break
+			}
+		}
+		require.ErrorIs(t, err, approve.ErrPending)
 	})
 }
 
