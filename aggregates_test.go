@@ -55,7 +55,7 @@ func TestAggregates(t *testing.T) {
 			"SELECT sum(pay), max(pay) FROM staff":                                       "422121 <nil>",
 			"SELECT sum(pay) FROM staff, generate_series(1, 9) WHERE id = 1":             "<nil>",
 			"SELECT sum(pay) FROM staff WHERE id = 1 GROUP BY generate_series(1, 9) * 0": "<nil>",
-			"SELECT sum(pay), (@# 9) * 0 AS g FROM staff WHERE id = 1 GROUP BY g":          "<nil> 0",
+			"SELECT sum(pay), (@# 9) * 0 AS g FROM staff WHERE id = 1 GROUP BY g":        "<nil> 0",
 			"SELECT sum(DISTINCT pay) FROM staff":                                        "<nil>",
 			"SELECT sum(pay) OVER () FROM staff LIMIT 1":                                 "<nil>",
 			"SELECT sum(pay) FROM team":                                                  "<nil>",

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/guardedpg/guardedpg/audit"
 	"github.com/guardedpg/guardedpg/guard"
 	"github.com/guardedpg/guardedpg/identity"
+	"github.com/guardedpg/guardedpg/internal/analysis"
 )
 
 type purposeKey struct{}
@@ -49,6 +51,9 @@ func (r *run) approve(ctx context.Context) error {
 		return r.held("no approver is configured", "leave it out, or ask whoever operates this program", nil)
 	}
 	req := r.request(ctx)
+	if req.Digest == "" {
+		return r.held("an argument has no value that a decision could be bound to", "pass plain values", nil)
+	}
 	key := carryKey{ctx: ctx, digest: req.Digest}
 	granted, ok := c.connector.carried.take(key)
 	if ok {
@@ -79,7 +84,10 @@ func (r *run) approve(ctx context.Context) error {
 		}
 		return driver.ErrBadConn
 	}
-	// While people thought about it, anything may have changed.
+	// While people thought about it, anything may have changed, also what
+	// another session did a moment ago.
+	c.catalog.Changed()
+	c.connector.cache.Invalidate()
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
@@ -90,7 +98,13 @@ func (r *run) approve(ctx context.Context) error {
 	}
 	now := r.request(ctx)
 	now.ID, now.Created = req.ID, req.Created
-	if err := granted.grant.Check(now, r.started); err != nil {
+	err := granted.grant.Check(now, r.started)
+	if err == nil && granted.grant.Digest != now.Digest && analysis.Fingerprint(granted.grant.Statement) != r.plan.recorded.Fingerprint {
+		// Who can write to a store could have shown people another statement
+		// under this one's shape.
+		err = &approve.Error{Class: approve.ErrVoid, Request: granted.grant.Request, Detail: "people saw a statement of another shape"}
+	}
+	if err != nil {
 		return r.held("the decision does not fit", "run it again to ask again", err)
 	}
 	if err := r.limitable(granted.grant.MaxRows); err != nil {
@@ -126,23 +140,38 @@ func (r *run) notGranted(ctx context.Context, req *approve.Request, err error) e
 			Hint: "go on with other work and run the same statement again, ticket " + pending.Ticket, Err: pending}
 	case errors.As(err, &rejected):
 		r.recordRejection(ctx, req, rejected)
-		reason := "a person said no"
+		reason, hint := "a person said no", "do not try it again unchanged"
+		if rejected.By.IsZero() {
+			reason, hint = "nobody approved it", "ask whoever may approve, and run it again"
+		}
 		if rejected.Reason != "" {
 			reason += ": " + approve.Printable(rejected.Reason)
 		}
-		return &RefusedError{Class: ErrRejected, Rule: r.decision.Rule, Reason: reason, Hint: "do not try it again unchanged", Err: rejected}
+		return &RefusedError{Class: ErrRejected, Rule: r.decision.Rule, Reason: reason, Hint: hint, Err: rejected}
 	case ctx.Err() != nil:
 		return r.held("the caller gave up while it waited", "", ctx.Err())
+	case errors.Is(err, approve.ErrTooMany):
+		return r.held("too many statements wait for a person already", "wait until some are decided", err)
+	case errors.Is(err, approve.ErrInvalid):
+		return r.held("it cannot be put before a person: "+wrongDetail(err), "make it shorter", err)
 	case errors.As(err, &wrong):
 		reason := "the ticket cannot be used"
-		if wrong.Detail != "" {
-			reason += ": " + wrong.Detail
+		if detail := wrongDetail(err); detail != "" {
+			reason += ": " + detail
 		}
 		return r.held(reason, "run it again without the ticket to ask again", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return r.held("nobody decided in time", "ask whoever may approve, and run it again", err)
 	}
 	return r.held("the approver could not be asked", "run it again later", err)
+}
+
+func wrongDetail(err error) string {
+	var wrong *approve.Error
+	if errors.As(err, &wrong) {
+		return wrong.Detail
+	}
+	return ""
 }
 
 // request describes the statement to an approver.
@@ -163,6 +192,8 @@ func (r *run) request(ctx context.Context) approve.Request {
 		Exact:         -1,
 		Groups:        d.Approvers.Groups,
 		BreakGlass:    d.Approvers.BreakGlass,
+		Claims:        d.Approvers.Claims,
+		Issuers:       d.Approvers.Issuers,
 		Quorum:        d.Approvers.Quorum,
 		Ticket:        d.Ticket,
 		InTransaction: c.pg.TxStatus() != 'I',
@@ -175,7 +206,7 @@ func (r *run) request(ctx context.Context) approve.Request {
 		req.Deadline = limit
 	}
 	for i, v := range r.call.args {
-		text, _, null := argText(v)
+		text, _, null := argText(c.pgx.TypeMap(), v)
 		switch {
 		case r.plan.seals(i+1) && !r.policy().Policy().Approval.ShowProtected:
 			text = "(protected)"
@@ -184,39 +215,62 @@ func (r *run) request(ctx context.Context) approve.Request {
 		}
 		req.Args = append(req.Args, text)
 	}
+	req.Behind = c.session.behind(r.plan)
 	req.Digest = r.digest(req, true)
-	if r.plan.recorded.Fingerprint != "" {
+	if r.plan.hasShape() && len(req.Behind) == 0 {
 		req.Shape = r.digest(req, false)
 	}
 	return req
 }
 
+// hasShape reports whether a decision may cover a statement with other constants
+// and arguments. Only where those are values: in other statements a constant may
+// be code, a role or a file.
+func (p *plan) hasShape() bool {
+	if len(p.facts.Statements) != 1 || p.recorded.Fingerprint == "" {
+		return false
+	}
+	st := p.facts.Statements[0]
+	return slices.Contains([]string{"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"}, st.Kind) && st.Classes&^countable == 0 && len(st.Unknown) == 0 && st.Inner == nil && st.Prepared == "" && st.Portal == ""
+}
+
 // digest binds a decision: to the exact statement and arguments, or to its
-// shape alone.
+// shape alone. It is empty where an argument cannot be bound.
 func (r *run) digest(req approve.Request, exact bool) string {
 	h := sha256.New()
 	if exact {
 		writeField(h, "guardedpg statement 1")
 		writeField(h, r.call.sql)
-		writeField(h, fmt.Sprint(len(r.call.args)))
+		for _, b := range req.Behind {
+			writeField(h, b)
+		}
+		if len(r.call.args) > 0 {
+			// It decides which types the server takes parameters for.
+			writeField(h, r.call.mode.String())
+		}
 		for _, v := range r.call.args {
-			text, typ, null := argText(v)
-			writeField(h, typ)
-			writeField(h, fmt.Sprint(null))
-			writeField(h, text)
+			if writeArg(h, v) != nil {
+				return ""
+			}
 		}
 	} else {
 		writeField(h, "guardedpg shape 1")
 		writeField(h, r.plan.recorded.Fingerprint)
 	}
+	writeField(h, "asked by")
 	writeField(h, fmt.Sprint(r.who.Verified()))
 	writeField(h, r.who.Issuer())
 	writeField(h, r.who.Subject())
 	writeField(h, req.Database)
 	writeField(h, req.Policy)
-	// What its names mean is part of a statement.
+	// What its names and its constants mean, and whose rights it has, is part of
+	// a statement. The server reports these settings whenever they change.
 	for _, schema := range r.plan.schemas() {
 		writeField(h, schema)
+	}
+	for _, setting := range []string{"DateStyle", "IntervalStyle", "TimeZone", "is_superuser", "session_authorization"} {
+		writeField(h, setting)
+		writeField(h, r.conn.pg.ParameterStatus(setting))
 	}
 	for _, oid := range r.plan.facts.Depends {
 		writeField(h, r.plan.stamp(oid))
@@ -262,8 +316,7 @@ func (r *run) recordHold(ctx context.Context, req *approve.Request) error {
 	if err := c.setSQL(r); err != nil {
 		return err
 	}
-	c.verdict = audit.Verdict{Verdict: guard.Hold.String(), Rule: req.Rule, Reason: req.Reason, Policy: req.Policy}
-	c.rec.Verdict = &c.verdict
+	c.holds(req)
 	c.rec.Decision = &audit.Decision{ID: req.ID, Digest: req.Digest}
 	seq, err := c.write(r)
 	if err != nil {
@@ -271,6 +324,12 @@ func (r *run) recordHold(ctx context.Context, req *approve.Request) error {
 	}
 	// Nobody is asked about what is not recorded.
 	return c.wait(ctx, r, seq, audit.Synced)
+}
+
+// holds puts into the record in hand which rule of which policy asked people.
+func (c *recorder) holds(req *approve.Request) {
+	c.verdict = audit.Verdict{Verdict: guard.Hold.String(), Rule: req.Rule, Reason: req.Reason, Policy: req.Policy}
+	c.rec.Verdict = &c.verdict
 }
 
 func decisionRecord(req *approve.Request, by []identity.Identity, reason string) *audit.Decision {
@@ -284,6 +343,7 @@ func decisionRecord(req *approve.Request, by []identity.Identity, reason string)
 func (r *run) recordDecision(ctx context.Context, req *approve.Request, g approve.Grant) error {
 	c := &r.conn.record
 	rec := c.next(audit.KindDecision, r)
+	c.holds(req)
 	rec.Decision = decisionRecord(req, g.By, g.Reason)
 	rec.Decision.Approved, rec.Decision.Expires = true, g.Expires
 	rec.Decision.ID = g.Request
@@ -291,7 +351,13 @@ func (r *run) recordDecision(ctx context.Context, req *approve.Request, g approv
 		rec.Decision.At = g.At
 	}
 	if g.BreakGlass {
+		// Twice: nobody who looks for one, or at either, can miss it.
 		rec.Detail = map[string]string{"break_glass": "true"}
+		rec.Kind = audit.KindBreakGlass
+		if _, err := c.write(r); err != nil {
+			return err
+		}
+		rec.Kind = audit.KindDecision
 	}
 	seq, err := c.write(r)
 	if err != nil {
@@ -303,6 +369,7 @@ func (r *run) recordDecision(ctx context.Context, req *approve.Request, g approv
 func (r *run) recordRedeem(req *approve.Request) error {
 	c := &r.conn.record
 	rec := c.next(audit.KindRedeem, r)
+	c.holds(req)
 	rec.Decision = &audit.Decision{ID: req.ID, Digest: req.Digest, Approved: true, At: time.Now()}
 	// The intent, which is waited for, comes after it.
 	_, err := c.write(r)
@@ -312,6 +379,7 @@ func (r *run) recordRedeem(req *approve.Request) error {
 func (r *run) recordRejection(ctx context.Context, req *approve.Request, e *approve.RejectedError) {
 	c := &r.conn.record
 	rec := c.next(audit.KindDecision, r)
+	c.holds(req)
 	var by []identity.Identity
 	if !e.By.IsZero() {
 		by = append(by, e.By)
@@ -335,7 +403,13 @@ type carryKey struct {
 type carriedGrant struct {
 	request approve.Request
 	grant   approve.Grant
+	until   time.Time
 }
+
+// maxCarry is how long database/sql may take to run a statement again. A context
+// can belong to many calls, and a decision that it does not fetch would be found
+// by a later one.
+const maxCarry = 10 * time.Second
 
 // maxCarried bounds what is never fetched, because database/sql gave up.
 const maxCarried = 256
@@ -349,6 +423,7 @@ func (c *carry) put(k carryKey, g carriedGrant) {
 	if c.granted == nil || len(c.granted) >= maxCarried {
 		c.granted = map[carryKey]carriedGrant{}
 	}
+	g.until = time.Now().Add(maxCarry)
 	c.granted[k] = g
 }
 
@@ -360,5 +435,5 @@ func (c *carry) take(k carryKey) (carriedGrant, bool) {
 	defer c.mu.Unlock()
 	g, ok := c.granted[k]
 	delete(c.granted, k)
-	return g, ok
+	return g, ok && time.Now().Before(g.until)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -52,7 +53,7 @@ options:
 	if rewriter == nil {
 		options := len(k.pass)
 		for i := range rest {
-			k.pass = append(k.pass, rest[i].Value)
+			k.pass = append(k.pass, settle(rest[i].Value))
 		}
 		k.args = k.pass[options:]
 	} else {
@@ -63,6 +64,10 @@ options:
 		var err error
 		if k.sql, k.args, err = rewrite(ctx, rewriter, sql, args); err != nil {
 			return call{}, fmt.Errorf("rewrite query failed: %w", err)
+		}
+		k.args = slices.Clone(k.args) // the rewriter may keep its own
+		for i, v := range k.args {
+			k.args[i] = settle(v)
 		}
 		// pgx does not look for options in what a rewriter returns.
 		k.pass = append(k.pass, rewritten{k.sql, k.args})

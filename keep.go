@@ -42,7 +42,7 @@ func (r *Rows) seal(column int, v driver.Value) error {
 	r.sealed++
 	original := r.rows.RawValues()[column]
 	if r.fields[column].Format != pgx.TextFormatCode {
-		text, _, _ := argText(v)
+		text, _, _ := argText(r.types, v)
 		original = []byte(text)
 	}
 	if err := r.originals.Value(r.delivered-1, column, original); err != nil {

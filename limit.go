@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/guardedpg/guardedpg/internal/analysis"
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 // A decision may let a statement touch so many rows and no more. How many it
@@ -37,10 +39,22 @@ func (r *run) limitable(maxRows int64) error {
 	case st.Classes&^countable != 0 || len(st.Unknown) > 0 || slices.ContainsFunc(st.Writes, uncounted):
 		return r.held("the decision limits the number of rows, and this statement does what is not counted in rows",
 			"ask for it without a limit", nil)
+	case r.conn.pg.TxStatus() != 'I' && slices.ContainsFunc(st.Writes, r.plan.defers):
+		return r.held("the decision limits the number of rows, and a trigger of what it writes can wait for the end of the transaction",
+			"run it outside of a transaction", nil)
 	case r.query && !r.plan.reads:
 		return r.held("the decision limits the number of rows, which must be counted before a result is given out", "run it with Exec", nil)
 	}
 	return nil
+}
+
+// defers reports whether what is written has a trigger that can be deferred:
+// within a transaction of the caller's, it writes when nobody counts any more.
+func (p *plan) defers(u analysis.Use) bool {
+	rel := p.view.snap.Relation(u.Rel)
+	return rel != nil && slices.ContainsFunc(rel.Triggers, func(t catalog.Trigger) bool {
+		return strings.Contains(strings.ReplaceAll(t.Definition, "NOT DEFERRABLE", ""), "DEFERRABLE")
+	})
 }
 
 // exec executes the text, within the number of rows that was allowed.

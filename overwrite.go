@@ -50,7 +50,7 @@ func (r *run) checkOverwrites() error {
 			if w.Param > len(r.call.args) {
 				continue
 			}
-			v = plainArg(r.call.args[w.Param-1])
+			v = r.plainArg(r.call.args[w.Param-1])
 		}
 		if v == nil {
 			continue
@@ -66,11 +66,14 @@ func (r *run) checkOverwrites() error {
 }
 
 // plainArg is an argument in a form that a masker knows.
-func plainArg(v any) driver.Value {
+func (r *run) plainArg(v any) driver.Value {
+	if s, ok := v.(*settled); ok {
+		v = s.value
+	}
 	if driver.IsValue(v) {
 		return v
 	}
-	text, _, null := argText(v)
+	text, _, null := argText(r.conn.pgx.TypeMap(), v)
 	if null {
 		return nil
 	}

@@ -29,8 +29,9 @@ type plan struct {
 	path *path
 
 	// shared is false for a text whose facts depend on the session's prepared
-	// statements or cursors.
+	// statements or cursors: behind are those that it names.
 	shared bool
+	behind []string
 	// reads is true when the text does nothing but read: it may run again.
 	reads bool
 	// light is true when nothing that it does outlives the session: its intent

@@ -66,12 +66,21 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 			s.plans.put(p)
 			return p, nil
 		}
+		var behind []string
 		p, err := makePlan(ctx, sql, v, s.path, analysis.Session{
-			Path:     s.path.schemas,
-			Resolve:  s.resolve,
-			Prepared: s.preparedText,
-			Cursor:   s.cursor,
-			Trusted:  v.bound.Engine().Trusts,
+			Path:    s.path.schemas,
+			Resolve: s.resolve,
+			Prepared: func(name string) (string, bool) {
+				text, ok := s.prepared[name]
+				behind = append(behind, "prepared statement "+name+": "+text)
+				return text, ok
+			},
+			Cursor: func(name string) (*analysis.Statement, bool) {
+				c, ok := s.cursors[name]
+				behind = append(behind, "cursor "+name+": "+c.text)
+				return c.query, ok
+			},
+			Trusted: v.bound.Engine().Trusts,
 		})
 		if errors.Is(err, analysis.ErrStale) && attempt < 3 {
 			c.catalog.Changed()
@@ -80,6 +89,7 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 		if err != nil {
 			return nil, err
 		}
+		p.behind, p.shared = behind, p.shared && len(behind) == 0
 		p.overwrites = c.connector.overwrites(p)
 		if p.shared {
 			// What a cursor or a prepared statement stands for may change
@@ -141,16 +151,6 @@ func (c *Conn) view(ctx context.Context) (*view, error) {
 		}
 	}
 	return s.private, nil
-}
-
-func (s *session) preparedText(name string) (string, bool) {
-	sql, ok := s.prepared[name]
-	return sql, ok
-}
-
-func (s *session) cursor(name string) (*analysis.Statement, bool) {
-	st, ok := s.cursors[name]
-	return st, ok
 }
 
 const (

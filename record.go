@@ -2,12 +2,8 @@ package guardedpg
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
-	"fmt"
-	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -267,7 +263,7 @@ func (c *recorder) setSQL(r *run) error {
 	}
 	c.args = c.args[:0]
 	for i, v := range r.call.args {
-		c.args = append(c.args, recordedArg(v, blind || r.plan != nil && r.plan.seals(i+1)))
+		c.args = append(c.args, r.recordedArg(v, blind || r.plan != nil && r.plan.seals(i+1)))
 	}
 	c.sql.Args = c.args
 	c.rec.SQL = &c.sql
@@ -281,7 +277,7 @@ func (c *recorder) setSQL(r *run) error {
 func (c *recorder) sealSQL(r *run) error {
 	whole := audit.SQL{Text: r.call.sql}
 	for _, v := range r.call.args {
-		whole.Args = append(whole.Args, recordedArg(v, false))
+		whole.Args = append(whole.Args, r.recordedArg(v, false))
 	}
 	data, err := whole.MarshalJSON()
 	if err != nil {
@@ -297,62 +293,13 @@ func (p *plan) seals(param int) bool {
 	return slices.Contains(p.sealedParams, param)
 }
 
-func recordedArg(v any, sealed bool) audit.Arg {
-	text, typ, null := argText(v)
+func (r *run) recordedArg(v any, sealed bool) audit.Arg {
+	text, typ, null := argText(r.conn.pgx.TypeMap(), v)
 	a := audit.Arg{Type: typ, Null: null, Sealed: sealed && !null}
 	if !a.Sealed {
 		a.Value = text
 	}
 	return a
-}
-
-// argText is an argument for a record.
-func argText(v any) (text, typ string, null bool) {
-	switch v := v.(type) {
-	case nil:
-		return "", "nil", true
-	case string:
-		return v, "string", false
-	case int64:
-		return strconv.FormatInt(v, 10), "int64", false
-	case int:
-		return strconv.Itoa(v), "int", false
-	case bool:
-		return strconv.FormatBool(v), "bool", false
-	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64), "float64", false
-	case []byte:
-		return string(v), "[]byte", v == nil
-	case time.Time:
-		return v.Format(time.RFC3339Nano), "time.Time", false
-	}
-	return valuerText(v)
-}
-
-// valuerText evaluates what is not a plain value. It is code of the caller's.
-func valuerText(v any) (text, typ string, null bool) {
-	typ = reflect.TypeOf(v).String()
-	defer func() {
-		if recover() != nil {
-			text = "(cannot be shown)"
-		}
-	}()
-	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer && rv.IsNil() {
-		return "", typ, true
-	}
-	if d, ok := v.(driver.Valuer); ok {
-		if plain, err := d.Value(); err == nil {
-			if _, again := plain.(driver.Valuer); !again {
-				text, _, null = argText(plain)
-				return text, typ, null
-			}
-		}
-	}
-	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer {
-		text, _, null = argText(rv.Elem().Interface())
-		return text, typ, null
-	}
-	return fmt.Sprintf("%v", v), typ, false
 }
 
 // recordIntent writes what is about to run. What has effects that last is on

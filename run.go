@@ -241,6 +241,9 @@ func (r *run) decide(ctx context.Context) {
 // obey carries out the decision: it returns nil when the statement may run.
 func (r *run) obey(ctx context.Context) error {
 	d := &r.decision
+	if d.Verdict == guard.Hold {
+		r.call.detach()
+	}
 	if d.Verdict != guard.Deny {
 		if err := r.checkOverwrites(); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,10 +41,29 @@ type session struct {
 	seen *view
 
 	plans    planCache
-	control  planCache                      // texts that only control the transaction
-	prepared map[string]string              // SQL-level prepared statements
-	cursors  map[string]*analysis.Statement // declared cursors
+	control  planCache         // texts that only control the transaction
+	prepared map[string]string // SQL-level prepared statements
+	cursors  map[string]cursor // declared ones
 	tx       transaction
+}
+
+// A cursor is what DECLARE made: its text, and the facts of its query.
+type cursor struct {
+	text  string
+	query *analysis.Statement
+}
+
+// behind returns what the names of prepared statements and cursors in a text
+// stand for, which decides what it does as much as its own words.
+func (s *session) behind(p *plan) []string {
+	all := slices.Clip(p.behind)
+	if len(s.cursors) > 0 && strings.Contains(strings.ToLower(p.sql), "current") {
+		// WHERE CURRENT OF: no other clause is about a cursor.
+		for _, name := range slices.Sorted(maps.Keys(s.cursors)) {
+			all = append(all, "cursor "+name+": "+s.cursors[name].text)
+		}
+	}
+	return all
 }
 
 // A transaction is what happened in the open transaction that its end decides.
@@ -218,9 +238,9 @@ func (s *session) followNamed(st *analysis.Statement, uncertain bool) {
 		delete(s.cursors, st.Portal)
 		if !uncertain && st.Inner != nil {
 			if s.cursors == nil {
-				s.cursors = map[string]*analysis.Statement{}
+				s.cursors = map[string]cursor{}
 			}
-			s.cursors[st.Portal] = st.Inner
+			s.cursors[st.Portal] = cursor{st.Text, st.Inner}
 		}
 	case st.Kind == "CLOSE CURSOR":
 		if st.Portal == "" {

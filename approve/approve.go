@@ -61,6 +61,9 @@ type Request struct {
 	Shape string
 	// Statement is the SQL text as it will run.
 	Statement string
+	// Behind is what names in Statement stand for in the asker's session: the
+	// texts of prepared statements and of cursors.
+	Behind []string
 	// Args are the arguments for a person to read; one that meets a protected
 	// column reads "(protected)".
 	Args []string
@@ -86,7 +89,13 @@ type Request struct {
 	// run in an emergency, whatever Groups and Quorum say, by giving a reason.
 	// Empty means nobody.
 	BreakGlass []string
-	// Quorum is how many people must agree; 0 means 1.
+	// Claims are what an identity must have among its attributes to decide, all
+	// of them, whatever its groups.
+	Claims map[string]string
+	// Issuers are those whose people may decide; empty means any.
+	Issuers []string
+	// Quorum is how many people must agree; 0 means 1. All of them are people of
+	// one issuer: nobody can tell those of two apart.
 	Quorum int
 	// Ticket is true when the asker does not wait: the approver returns a
 	// PendingError at once unless the decision is there already.

@@ -42,43 +42,46 @@ type revokedBody struct {
 }
 
 type storedRequest struct {
-	ID            string   `json:"id"`
-	Digest        string   `json:"digest"`
-	Shape         string   `json:"shape,omitempty"`
-	Statement     []byte   `json:"statement"` // as base64: it may not be UTF-8
-	Args          []string `json:"args,omitempty"`
-	Identity      person   `json:"identity"`
-	Purpose       string   `json:"purpose,omitempty"`
-	Database      string   `json:"database,omitempty"`
-	Policy        string   `json:"policy,omitempty"`
-	Rule          string   `json:"rule,omitempty"`
-	Reason        string   `json:"reason,omitempty"`
-	Effects       []string `json:"effects,omitempty"`
-	Rows          int64    `json:"rows"`
-	Exact         int64    `json:"exact"`
-	Groups        []string `json:"groups,omitempty"`
-	BreakGlass    []string `json:"break_glass,omitempty"`
-	Quorum        int      `json:"quorum,omitempty"`
-	Ticket        bool     `json:"ticket,omitempty"`
-	InTransaction bool     `json:"in_transaction,omitempty"`
+	ID            string            `json:"id"`
+	Digest        string            `json:"digest"`
+	Shape         string            `json:"shape,omitempty"`
+	Statement     []byte            `json:"statement"` // as base64: it may not be UTF-8
+	Behind        []string          `json:"behind,omitempty"`
+	Args          []string          `json:"args,omitempty"`
+	Identity      person            `json:"identity"`
+	Purpose       string            `json:"purpose,omitempty"`
+	Database      string            `json:"database,omitempty"`
+	Policy        string            `json:"policy,omitempty"`
+	Rule          string            `json:"rule,omitempty"`
+	Reason        string            `json:"reason,omitempty"`
+	Effects       []string          `json:"effects,omitempty"`
+	Rows          int64             `json:"rows"`
+	Exact         int64             `json:"exact"`
+	Groups        []string          `json:"groups,omitempty"`
+	BreakGlass    []string          `json:"break_glass,omitempty"`
+	Issuers       []string          `json:"issuers,omitempty"`
+	Claims        map[string]string `json:"claims,omitempty"`
+	Quorum        int               `json:"quorum,omitempty"`
+	Ticket        bool              `json:"ticket,omitempty"`
+	InTransaction bool              `json:"in_transaction,omitempty"`
 }
 
 func storeRequest(r Request) storedRequest {
 	return storedRequest{
-		ID: r.ID, Digest: r.Digest, Shape: r.Shape, Statement: []byte(r.Statement), Args: r.Args,
+		ID: r.ID, Digest: r.Digest, Shape: r.Shape, Statement: []byte(r.Statement), Behind: r.Behind, Args: r.Args,
 		Identity: storePerson(r.Identity), Purpose: r.Purpose, Database: r.Database, Policy: r.Policy,
 		Rule: r.Rule, Reason: r.Reason, Effects: r.Effects, Rows: r.Rows, Exact: r.Exact,
-		Groups: r.Groups, BreakGlass: r.BreakGlass, Quorum: r.Quorum,
+		Groups: r.Groups, BreakGlass: r.BreakGlass, Issuers: r.Issuers, Claims: r.Claims, Quorum: r.Quorum,
 		Ticket: r.Ticket, InTransaction: r.InTransaction,
 	}
 }
 
 func (s storedRequest) request() Request {
 	return Request{
-		ID: s.ID, Digest: s.Digest, Shape: s.Shape, Statement: string(s.Statement), Args: s.Args,
+		ID: s.ID, Digest: s.Digest, Shape: s.Shape, Statement: string(s.Statement), Behind: s.Behind, Args: s.Args,
 		Identity: s.Identity.identity(), Purpose: s.Purpose, Database: s.Database, Policy: s.Policy,
 		Rule: s.Rule, Reason: s.Reason, Effects: s.Effects, Rows: s.Rows, Exact: s.Exact,
-		Groups: s.Groups, BreakGlass: s.BreakGlass, Quorum: s.Quorum,
+		Groups: s.Groups, BreakGlass: s.BreakGlass, Issuers: s.Issuers, Claims: s.Claims, Quorum: s.Quorum,
 		Ticket: s.Ticket, InTransaction: s.InTransaction,
 	}
 }

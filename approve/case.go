@@ -3,6 +3,7 @@ package approve
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/guardedpg/guardedpg/identity"
@@ -33,6 +34,13 @@ type Scope struct {
 
 // maxTimes bounds a stream's length, which every use reads.
 const maxTimes = 1000
+
+// maxWait and maxUse bound how long a request can be decided and a decision be
+// used, whatever its event says: agents store it.
+const (
+	maxWait = 31 * 24 * time.Hour
+	maxUse  = 24 * time.Hour
+)
 
 func (s Scope) wide() bool { return s.Times > 1 }
 
@@ -86,6 +94,8 @@ const (
 	Used     State = "used"     // it ran, or was about to, as often as allowed
 	Expired  State = "expired"  // nobody decided, or used it, in time
 	Revoked  State = "revoked"  // somebody took it back
+
+	Unreadable State = "unreadable" // what is stored of it is damaged or of a newer version: nobody can use it
 )
 
 // A Case is a request and what became of it.
@@ -134,6 +144,10 @@ func (c *Case) decide(d Decision) error {
 		if other.By.Same(d.By) && d.Verdict != No {
 			return &Error{Class: ErrClosed, Request: c.Request.ID, Detail: Printable(d.By.Subject()) + " has decided already"}
 		}
+		if d.Verdict == Yes && other.By.Issuer() != d.By.Issuer() {
+			return &Error{Class: ErrMayNot, Request: c.Request.ID,
+				Detail: "somebody of " + Printable(other.By.Issuer()) + " agreed before, and people of two issuers cannot be told apart"}
+		}
 		agreed++
 	}
 	switch d.Verdict {
@@ -144,7 +158,7 @@ func (c *Case) decide(d Decision) error {
 			c.State = Approved
 		}
 	case BreakGlass:
-		if d.Reason == "" || d.Scope.wide() {
+		if strings.TrimSpace(d.Reason) == "" || d.Scope.wide() {
 			return &Error{Class: ErrInvalid, Request: c.Request.ID, Detail: "breaking the glass needs a reason, and is for one time"}
 		}
 		c.State = Approved
@@ -166,6 +180,13 @@ func (c *Case) decide(d Decision) error {
 	return nil
 }
 
+// alike reports whether people see the same of r as of o. Both have one digest:
+// they are, unless somebody else than the guard stored one of them.
+func (r Request) alike(o Request) bool {
+	return r.Statement == o.Statement && r.Database == o.Database && r.Shape == o.Shape && slices.Equal(r.Behind, o.Behind) &&
+		slices.Equal(r.Args, o.Args) && slices.Equal(r.Effects, o.Effects)
+}
+
 // covers says why c does not let r run, or nil.
 func (c *Case) covers(r Request) error {
 	void := func(detail string) error { return &Error{Class: ErrVoid, Request: c.Request.ID, Detail: detail} }
@@ -176,6 +197,8 @@ func (c *Case) covers(r Request) error {
 		return void("it is another's")
 	case !exact && !shaped:
 		return void("it is for another statement, or what it was bound to has changed")
+	case exact && !c.Request.alike(r):
+		return void("people saw another statement")
 	case c.State == Used:
 		return void("it is used up")
 	case c.State == Expired:
@@ -188,7 +211,7 @@ func (c *Case) covers(r Request) error {
 
 // grant is what c gives, without the means to use it.
 func (c *Case) grant() Grant {
-	g := Grant{Request: c.Request.ID, Digest: c.Request.Digest, At: c.Closed, MaxRows: c.Scope.MaxRows, Use: neverUse}
+	g := Grant{Request: c.Request.ID, Digest: c.Request.Digest, Statement: c.Request.Statement, At: c.Closed, MaxRows: c.Scope.MaxRows, Use: neverUse}
 	if c.Scope.wide() {
 		g.Shape = c.Request.Shape
 	}
@@ -277,7 +300,8 @@ func apply(cases []*Case, e Event) ([]*Case, error) {
 			return nil, err
 		}
 		r := b.Request.request()
-		if c == nil && r.ID == e.Request && r.ID != "" && r.Digest == e.Stream && !r.Identity.IsZero() {
+		inTime := 0 < b.Wait && b.Wait <= maxWait && 0 < b.Use && b.Use <= maxUse
+		if c == nil && r.ID == e.Request && r.ID != "" && r.Digest == e.Stream && !r.Identity.IsZero() && inTime {
 			r.Created, r.Deadline = e.At, e.At.Add(b.Wait)
 			cases = append(cases, &Case{Request: r, State: Pending, Ends: r.Deadline, use: b.Use})
 		}

@@ -16,6 +16,7 @@ var (
 	ErrClosed   = errors.New("approve: the request is closed")        // an *Error
 	ErrMayNot   = errors.New("approve: this person may not decide")   // an *Error
 	ErrInvalid  = errors.New("approve: the decision is not valid")    // an *Error
+	ErrTooMany  = errors.New("approve: too many requests wait")       // an *Error
 	ErrConflict = errors.New("approve: another event came before it") // from a Store
 )
 
@@ -58,7 +59,8 @@ func (e *PendingError) Unwrap() error { return ErrPending }
 
 // Error says why a decision was not accepted, or does not let a statement run.
 type Error struct {
-	// Class is ErrVoid, ErrUnknown, ErrClosed, ErrMayNot or ErrInvalid.
+	// Class is ErrVoid, ErrUnknown, ErrClosed, ErrMayNot, ErrInvalid or
+	// ErrTooMany.
 	Class error
 	// Request is the request's ID; may be empty.
 	Request string

@@ -3,7 +3,9 @@ package approve
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/guardedpg/guardedpg/identity"
@@ -17,6 +19,9 @@ type Grant struct {
 	// Digest is the decided request's. Shape is too, if people granted more
 	// than that one statement, and empty otherwise.
 	Digest, Shape string
+	// Statement is the decided request's. Required with a Shape, for a statement
+	// other than that one: its own shape is compared.
+	Statement string
 	// By are the people who decided. At least one, none of them the asker.
 	By []identity.Identity
 	// Reason is what they said; may be empty.
@@ -57,7 +62,7 @@ func (g Grant) Check(r Request, now time.Time) error {
 		return void("the statement touches more rows than were allowed")
 	case len(g.By) == 0:
 		return void("it names nobody who decided")
-	case g.BreakGlass && g.Reason == "":
+	case g.BreakGlass && strings.TrimSpace(g.Reason) == "":
 		return void("a break-glass grant needs a reason")
 	}
 	for i, by := range g.By {
@@ -66,6 +71,9 @@ func (g Grant) Check(r Request, now time.Time) error {
 		}
 		if slices.ContainsFunc(g.By[:i], by.Same) {
 			return void("one person counts once")
+		}
+		if by.Issuer() != g.By[0].Issuer() {
+			return void("people of two issuers cannot be told apart")
 		}
 	}
 	if need := max(r.Quorum, 1); len(g.By) < need && !g.BreakGlass {
@@ -99,14 +107,21 @@ func mayDecide(r Request, by identity.Identity, breakGlass bool) error {
 		return not("nobody is named")
 	case by.Issuer() == r.Identity.Issuer() && by.Subject() == r.Identity.Subject():
 		return not("the asker cannot approve")
+	case len(r.Issuers) > 0 && !slices.Contains(r.Issuers, by.Issuer()):
+		return not(Printable(by.Subject()) + " is of " + Printable(by.Issuer()) + ", whose people may not")
 	case breakGlass && len(groups) == 0:
 		return not("the policy lets nobody break the glass")
 	case len(groups) > 0 && !slices.ContainsFunc(groups, by.In):
 		return not(Printable(by.Subject()) + " is in none of the groups that may")
-	case len(groups) > 0 && r.Identity.Verified() && !by.Verified():
+	case len(groups)+len(r.Claims) > 0 && r.Identity.Verified() && !by.Verified():
 		// Anybody could claim a group. Where the asker is a development
 		// identity too, nothing is protected anyway.
 		return not(Printable(by.Subject()) + "'s groups are not verified")
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
+		if value, ok := by.Attributes()[name]; !ok || value != r.Claims[name] {
+			return not(fmt.Sprintf("%s has no claim %s of %s", Printable(by.Subject()), Printable(name), Printable(r.Claims[name])))
+		}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/guardedpg/guardedpg/identity"
@@ -15,15 +16,20 @@ import (
 type QueueConfig struct {
 	// Store keeps the requests and decisions. Required.
 	Store Store
-	// TicketLife is how long people may decide a ticket. Default: 24 hours.
+	// TicketLife is how long people may decide a ticket, at most 31 days.
+	// Default: 24 hours.
 	TicketLife time.Duration
 	// WaitLife is how long people may decide a request without a Deadline whose
-	// asker waits. Default: 5 minutes.
+	// asker waits, at most 31 days. Default: 5 minutes.
 	WaitLife time.Duration
 	// Use is how long an approval can be used, unless it says itself, and how
 	// long a rejection answers the same statement again before it is a new
-	// request. Default: 10 minutes.
+	// request, at most 24 hours. Default: 10 minutes.
 	Use time.Duration
+	// MaxPending is how many requests of one identity may wait for people at
+	// once. What goes beyond is refused with ErrTooMany: an agent in a loop must
+	// not bury what others ask. Counted by each Queue for itself. Default: 50.
+	MaxPending int
 }
 
 // A Queue lets many agents ask and many people decide, through a Store.
@@ -38,7 +44,23 @@ type QueueConfig struct {
 // may decide only what an unverified one asks. These rules are applied when a
 // decision is made, and again whenever it is read. A Queue is safe for
 // concurrent use.
-type Queue struct{ config QueueConfig }
+type Queue struct {
+	config QueueConfig
+
+	mu    sync.Mutex
+	asked map[asker][]waiting
+}
+
+type asker struct {
+	issuer, subject string
+	verified        bool
+}
+
+// A waiting is a request that this Queue stored, and until when it can be pending.
+type waiting struct {
+	id  string
+	end time.Time
+}
 
 // NewQueue returns a Queue.
 func NewQueue(c QueueConfig) (*Queue, error) {
@@ -48,6 +70,15 @@ func NewQueue(c QueueConfig) (*Queue, error) {
 	if c.TicketLife < 0 || c.WaitLife < 0 || c.Use < 0 {
 		return nil, errors.New("approve: QueueConfig: a duration is negative")
 	}
+	if c.TicketLife > maxWait || c.WaitLife > maxWait || c.Use > maxUse {
+		return nil, fmt.Errorf("approve: QueueConfig: people decide within %v at most, and a decision is used within %v", maxWait, maxUse)
+	}
+	if c.MaxPending < 0 {
+		return nil, errors.New("approve: QueueConfig.MaxPending is negative")
+	}
+	if c.MaxPending == 0 {
+		c.MaxPending = 50
+	}
 	for d, value := range map[*time.Duration]time.Duration{
 		&c.TicketLife: 24 * time.Hour, &c.WaitLife: 5 * time.Minute, &c.Use: 10 * time.Minute,
 	} {
@@ -55,13 +86,16 @@ func NewQueue(c QueueConfig) (*Queue, error) {
 			*d = value
 		}
 	}
-	return &Queue{c}, nil
+	return &Queue{config: c, asked: make(map[asker][]waiting)}, nil
 }
 
 // Approve implements Approver. The Grant's Use counts through the Store.
 func (q *Queue) Approve(ctx context.Context, r Request) (Grant, error) {
 	if r.ID == "" || r.Digest == "" || r.Identity.IsZero() {
 		return Grant{}, &Error{Class: ErrInvalid, Request: r.ID, Detail: "the request has no ID, no digest or no identity"}
+	}
+	if size := r.size(); size > maxSize {
+		return Grant{}, &Error{Class: ErrInvalid, Request: r.ID, Detail: fmt.Sprintf("nobody could read the %d bytes of it before deciding", size)}
 	}
 	var wake <-chan struct{}
 	if !r.Ticket {
@@ -109,19 +143,22 @@ func (q *Queue) left(r Request, started time.Time) time.Duration {
 	case r.Deadline.IsZero():
 		return q.config.WaitLife - time.Since(started)
 	}
-	return time.Until(r.Deadline)
+	return min(time.Until(r.Deadline), maxWait)
 }
 
 // ask returns the case that stands for r, pending or approved, making it if
 // there is none, or the error that answers r.
 func (q *Queue) ask(ctx context.Context, r Request, started time.Time) (*Case, time.Time, error) {
 	for {
-		now, streams, err := q.load(ctx, Filter{Stream: r.Digest, Request: r.TicketID, Shape: r.Shape})
+		now, streams, broken, err := q.load(ctx, Filter{Stream: r.Digest, Request: r.TicketID, Shape: r.Shape})
+		if err == nil {
+			err = broken[r.Digest]
+		}
 		if err != nil {
 			return nil, now, err
 		}
 		if r.TicketID != "" {
-			c, err := find(streams, r.TicketID)
+			c, err := find(streams, broken, r.TicketID)
 			if err == nil {
 				err = c.answer(r)
 			}
@@ -129,6 +166,9 @@ func (q *Queue) ask(ctx context.Context, r Request, started time.Time) (*Case, t
 		}
 		own := streams[r.Digest]
 		for _, c := range own {
+			if c.State != Pending {
+				q.forget(askerOf(c.Request), c.Request.ID)
+			}
 			if c.covers(r) == nil {
 				return c, now, nil
 			}
@@ -141,18 +181,24 @@ func (q *Queue) ask(ctx context.Context, r Request, started time.Time) (*Case, t
 			}
 		}
 		seq := 0
-		if len(own) > 0 {
-			last := own[len(own)-1]
-			seq = last.seq
-			again := last.State == Pending ||
-				(last.State == Rejected || last.State == Revoked) && !now.After(last.Ends)
-			if again && last.Request.Identity.Same(r.Identity) {
-				return last, now, last.answer(r)
+		for _, c := range slices.Backward(own) {
+			seq = c.seq
+			if !c.Request.Identity.Same(r.Identity) || !c.Request.alike(r) {
+				continue // not what the guard asked
 			}
+			again := c.State == Pending ||
+				(c.State == Rejected || c.State == Revoked) && !now.After(c.Ends)
+			if again {
+				return c, now, c.answer(r)
+			}
+			break
 		}
 		wait := q.left(r, started)
 		if wait <= 0 {
 			return nil, now, late(r.ID)
+		}
+		if err := q.mayAsk(ctx, r); err != nil {
+			return nil, now, err
 		}
 		// A caller whose request ended, and who still waits, asks under a name
 		// of its own again: an ID stands for one request.
@@ -172,8 +218,77 @@ func (q *Queue) ask(ctx context.Context, r Request, started time.Time) (*Case, t
 		if err != nil {
 			return nil, now, err
 		}
+		q.remember(asked, wait)
 		return &Case{Request: asked, State: Pending, Ends: at.Add(wait)}, at, nil
 	}
+}
+
+func askerOf(r Request) asker {
+	return asker{r.Identity.Issuer(), r.Identity.Subject(), r.Identity.Verified()}
+}
+
+// mayAsk refuses a request of somebody of whom too many wait already.
+func (q *Queue) mayAsk(ctx context.Context, r Request) error {
+	who := askerOf(r)
+	q.mu.Lock()
+	list := slices.DeleteFunc(q.asked[who], func(w waiting) bool { return time.Now().After(w.end) })
+	full := len(list) >= q.config.MaxPending
+	var some []waiting
+	if full {
+		// People may have decided some that were not asked again. A few are
+		// looked at each time, in turn: this is where a flood would cost most.
+		few := min(len(list), 4)
+		some = slices.Clone(list[:few])
+		list = slices.Concat(list[few:], some)
+	}
+	if q.asked[who] = list; len(list) == 0 {
+		delete(q.asked, who)
+	}
+	q.mu.Unlock()
+	for _, w := range some {
+		c, err := q.Case(ctx, w.id)
+		switch {
+		case err != nil && !errors.Is(err, ErrUnknown):
+			return err
+		case err != nil || c.State != Pending:
+			q.forget(who, w.id)
+			full = false
+		}
+	}
+	if full {
+		return &Error{Class: ErrTooMany, Request: r.ID, Detail: fmt.Sprintf("%d requests of %s wait already", len(list), Printable(r.Identity.Subject()))}
+	}
+	return nil
+}
+
+func (q *Queue) remember(r Request, wait time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	who := askerOf(r)
+	q.asked[who] = append(q.asked[who], waiting{r.ID, time.Now().Add(wait)})
+}
+
+func (q *Queue) forget(who asker, id string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list := slices.DeleteFunc(q.asked[who], func(w waiting) bool { return w.id == id })
+	if q.asked[who] = list; len(list) == 0 {
+		delete(q.asked, who)
+	}
+}
+
+// maxSize bounds what can be asked, so that it can be shown and stored.
+const maxSize = 1 << 20
+
+// size is how many bytes a person would have to read.
+func (r Request) size() int {
+	n := len(r.Statement)
+	for _, list := range [][]string{r.Args, r.Behind} {
+		for _, s := range list {
+			n += len(s)
+		}
+	}
+	return n
 }
 
 func late(id string) error {
@@ -267,11 +382,11 @@ func current(by identity.Identity, request string) error {
 // and nothing came between.
 func (q *Queue) change(ctx context.Context, id string, do func(c *Case, at time.Time) (bool, error), e Event) (Case, error) {
 	for {
-		now, streams, err := q.load(ctx, Filter{Request: id})
+		now, streams, broken, err := q.load(ctx, Filter{Request: id})
 		if err != nil {
 			return Case{}, err
 		}
-		c, err := find(streams, id)
+		c, err := find(streams, broken, id)
 		if err != nil {
 			return Case{}, err
 		}
@@ -307,11 +422,11 @@ func (q *Queue) change(ctx context.Context, id string, do func(c *Case, at time.
 
 // Case returns the case of the request with this ID.
 func (q *Queue) Case(ctx context.Context, id string) (Case, error) {
-	_, streams, err := q.load(ctx, Filter{Request: id})
+	_, streams, broken, err := q.load(ctx, Filter{Request: id})
 	if err != nil {
 		return Case{}, err
 	}
-	c, err := find(streams, id)
+	c, err := find(streams, broken, id)
 	if err != nil {
 		return Case{}, err
 	}
@@ -319,13 +434,18 @@ func (q *Queue) Case(ctx context.Context, id string) (Case, error) {
 }
 
 // Cases returns the cases with which something happened since, by the store's
-// clock, the oldest first, and those that share a digest with them.
+// clock, the oldest first, and those that share a digest with them. Events that
+// cannot be read, which let nothing run, are one case of state Unreadable for
+// each digest.
 func (q *Queue) Cases(ctx context.Context, since time.Time) ([]Case, error) {
-	_, streams, err := q.load(ctx, Filter{Since: since})
+	_, streams, broken, err := q.load(ctx, Filter{Since: since})
 	if err != nil {
 		return nil, err
 	}
 	var all []Case
+	for digest, err := range broken {
+		all = append(all, Case{Request: Request{ID: digest, Digest: digest, Reason: err.Error()}, State: Unreadable})
+	}
 	for _, cases := range streams {
 		for _, c := range cases {
 			all = append(all, *c)
@@ -369,12 +489,14 @@ func (q *Queue) untilClosed(ctx context.Context, id string) error {
 	}
 }
 
-func (q *Queue) load(ctx context.Context, f Filter) (time.Time, map[string][]*Case, error) {
+// load returns the cases of the streams that f selects, and what is wrong with
+// those that cannot be read.
+func (q *Queue) load(ctx context.Context, f Filter) (time.Time, map[string][]*Case, map[string]error, error) {
 	events, now, err := q.config.Store.Load(ctx, f)
 	if err != nil {
-		return now, nil, err
+		return now, nil, nil, err
 	}
-	streams := make(map[string][]*Case)
+	streams, broken := make(map[string][]*Case), make(map[string]error)
 	for begin := 0; begin < len(events); {
 		stream, end := events[begin].Stream, begin
 		for end < len(events) && events[end].Stream == stream {
@@ -382,17 +504,18 @@ func (q *Queue) load(ctx context.Context, f Filter) (time.Time, map[string][]*Ca
 		}
 		cases, err := replay(events[begin:end], now)
 		if err != nil {
-			return now, nil, err
+			broken[stream] = err
+		} else {
+			streams[stream] = cases
 		}
-		streams[stream] = cases
 		begin = end
 	}
-	return now, streams, nil
+	return now, streams, broken, nil
 }
 
 // find returns the one case with this ID. Two under one name would let a
 // decision about one pass for the other.
-func find(streams map[string][]*Case, id string) (*Case, error) {
+func find(streams map[string][]*Case, broken map[string]error, id string) (*Case, error) {
 	var found *Case
 	for _, cases := range streams {
 		for _, c := range cases {
@@ -405,6 +528,9 @@ func find(streams map[string][]*Case, id string) (*Case, error) {
 		}
 	}
 	if found == nil {
+		for _, err := range broken {
+			return nil, err // it may be there
+		}
 		return nil, &Error{Class: ErrUnknown, Request: id}
 	}
 	return found, nil

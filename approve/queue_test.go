@@ -2,6 +2,7 @@ package approve_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -644,4 +645,166 @@ func TestExpiredIdentityRevokesNothing(t *testing.T) {
 	gone := identity.New(identity.Claims{Issuer: "https://people.test", Subject: "alice", Groups: []string{"dba"}, Expires: time.Now()})
 	_, err := q.Revoke(t.Context(), id, gone, "")
 	require.ErrorIs(t, err, approve.ErrMayNot)
+}
+
+// Nobody can tell whether people of two issuers are two.
+func TestQuorumOfTwoIssuers(t *testing.T) {
+	q := newQueue(t)
+	r := ticket("1")
+	r.Quorum = 2
+	id := file(t, q, r)
+	decide(t, q, id, yes("alice"))
+	elsewhere := func(v approve.Verdict) approve.Decision {
+		return approve.Decision{Verdict: v, By: identity.New(identity.Claims{Issuer: "https://elsewhere.test", Subject: "alice", Groups: []string{"dba"}})}
+	}
+	_, err := q.Decide(t.Context(), id, elsewhere(approve.Yes))
+	require.ErrorIs(t, err, approve.ErrMayNot)
+	require.Equal(t, approve.Approved, decide(t, q, id, yes("bob")).State)
+	g := granted(t, q, r)
+	g.By[1] = elsewhere(approve.Yes).By
+	require.ErrorIs(t, g.Check(r, time.Now()), approve.ErrVoid)
+
+	r = ticket("2")
+	r.Quorum = 2
+	id = file(t, q, r)
+	decide(t, q, id, yes("alice"))
+	require.Equal(t, approve.Rejected, decide(t, q, id, elsewhere(approve.No)).State, "against is always heard")
+}
+
+func TestIssuersMayDecide(t *testing.T) {
+	q := newQueue(t)
+	r := ticket("1")
+	r.Issuers = []string{"https://people.test"}
+	id := file(t, q, r)
+	for _, v := range []approve.Verdict{approve.Yes, approve.No} {
+		_, err := q.Decide(t.Context(), id, approve.Decision{Verdict: v,
+			By: identity.New(identity.Claims{Issuer: "http://127.0.0.1:8080", Subject: "alice", Groups: []string{"dba"}})})
+		require.ErrorIs(t, err, approve.ErrMayNot)
+	}
+	decide(t, q, id, yes("alice"))
+	require.NoError(t, granted(t, q, r).Redeem(t.Context()))
+}
+
+func TestClaimsOfWhoDecides(t *testing.T) {
+	q := newQueue(t)
+	r := ticket("1")
+	r.Claims, r.BreakGlass = map[string]string{"team": "payments"}, []string{"dba"}
+	id := file(t, q, r)
+	having := func(claims map[string]string) identity.Identity {
+		return identity.New(identity.Claims{Issuer: "https://people.test", Subject: "alice", Groups: []string{"dba"}, Attributes: claims})
+	}
+	for _, claims := range []map[string]string{nil, {"team": ""}, {"team": "Payments"}, {"Team": "payments"}} {
+		for _, v := range []approve.Verdict{approve.Yes, approve.No, approve.BreakGlass} {
+			_, err := q.Decide(t.Context(), id, approve.Decision{By: having(claims), Verdict: v, Reason: "fire"})
+			require.ErrorIs(t, err, approve.ErrMayNot)
+		}
+	}
+	decide(t, q, id, approve.Decision{By: having(map[string]string{"team": "payments"}), Verdict: approve.Yes})
+	require.NoError(t, granted(t, q, r).Redeem(t.Context()))
+}
+
+func TestBlankReasonBreaksNoGlass(t *testing.T) {
+	q := newQueue(t)
+	r := ticket("1")
+	r.BreakGlass = []string{"oncall"}
+	_, err := q.Decide(t.Context(), file(t, q, r), approve.Decision{By: person("olga", "oncall"), Verdict: approve.BreakGlass, Reason: " \t"})
+	require.ErrorIs(t, err, approve.ErrInvalid)
+}
+
+// What agents store cannot make a request outlive the bounds.
+func TestStoredLivesAreBounded(t *testing.T) {
+	for name, lives := range map[string]string{
+		"waits for ever": `"wait_ns":9223372036854775807,"use_ns":60000000000`,
+		"good for ever":  `"wait_ns":60000000000,"use_ns":9223372036854775807`,
+		"negative":       `"wait_ns":-1,"use_ns":-1`,
+		"none":           `"wait_ns":0,"use_ns":0`,
+	} {
+		s := &approve.MemoryStore{}
+		q, err := approve.NewQueue(approve.QueueConfig{Store: s})
+		require.NoError(t, err)
+		forge(t, s, "d", "x", approve.KindAsked, `{"v":1,"data":{"request":{"id":"x","digest":"d","statement":"","identity":{"issuer":"i","subject":"s","verified":true},"rows":0,"exact":0},`+lives+`}}`)
+		_, err = q.Decide(t.Context(), "x", yes("alice"))
+		require.ErrorIs(t, err, approve.ErrUnknown, name)
+	}
+	for _, c := range []approve.QueueConfig{{TicketLife: 32 * 24 * time.Hour}, {WaitLife: 32 * 24 * time.Hour}, {Use: 25 * time.Hour}, {MaxPending: -1}} {
+		c.Store = &approve.MemoryStore{}
+		_, err := approve.NewQueue(c)
+		require.Error(t, err)
+	}
+}
+
+// One stream that cannot be read hides no other.
+func TestUnreadableEventsStopNoOther(t *testing.T) {
+	s := &approve.MemoryStore{}
+	q, err := approve.NewQueue(approve.QueueConfig{Store: s})
+	require.NoError(t, err)
+	r := ticket("1")
+	id := file(t, q, r)
+	forge(t, s, "poison", "x", approve.KindAsked, `{"v":99}`)
+	cases, err := q.Cases(t.Context(), time.Now().Add(-time.Hour))
+	require.NoError(t, err)
+	states := map[string]approve.State{}
+	for _, c := range cases {
+		states[c.Request.ID] = c.State
+	}
+	require.Equal(t, map[string]approve.State{id: approve.Pending, "poison": approve.Unreadable}, states)
+	_, err = q.Case(t.Context(), "x")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, approve.ErrUnknown)
+
+	// Nor does one that claims the shape of another.
+	_, err = s.Add(t.Context(), approve.Event{Stream: "poison", Seq: 2, Kind: approve.KindAsked, Request: id, Shape: r.Shape, Body: []byte("{}")})
+	require.NoError(t, err)
+	decide(t, q, id, yes("alice"))
+	require.NoError(t, granted(t, q, ticketFor(r, id)).Redeem(t.Context()))
+}
+
+func TestMaxPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, err := approve.NewQueue(approve.QueueConfig{Store: &approve.MemoryStore{}, MaxPending: 2})
+		require.NoError(t, err)
+		first := file(t, q, ticket("1"))
+		file(t, q, ticket("2"))
+		_, err = q.Approve(t.Context(), ticket("3"))
+		require.ErrorIs(t, err, approve.ErrTooMany)
+		file(t, q, ticket("2"))
+		another := ticket("4")
+		another.Identity = person("agent-2")
+		file(t, q, another)
+		decide(t, q, first, yes("alice"))
+		file(t, q, ticket("3"))
+		_, err = q.Approve(t.Context(), ticket("5"))
+		require.ErrorIs(t, err, approve.ErrTooMany)
+		time.Sleep(24*time.Hour + time.Second)
+		file(t, q, ticket("5"))
+		sixth := file(t, q, ticket("6"))
+
+		// What is seen to be decided makes room at once, however many wait.
+		q, err = approve.NewQueue(approve.QueueConfig{Store: &approve.MemoryStore{}, MaxPending: 20})
+		require.NoError(t, err)
+		for n := range 20 {
+			file(t, q, ticket(fmt.Sprint(n)))
+		}
+		decide(t, q, sixth, yes("alice"))
+		granted(t, q, ticket("6"))
+		file(t, q, ticket("20"))
+		_, err = q.Approve(t.Context(), ticket("21"))
+		require.ErrorIs(t, err, approve.ErrTooMany)
+		decide(t, q, "request-15", yes("alice"))
+		for range 5 { // else in turn
+			if _, err = q.Approve(t.Context(), ticket("21")); !errors.Is(err, approve.ErrTooMany) {
+				break
+			}
+		}
+		require.ErrorIs(t, err, approve.ErrPending)
+	})
+}
+
+func TestTooLongToRead(t *testing.T) {
+	q := newQueue(t)
+	r := ticket("1")
+	r.Args = []string{string(make([]byte, 2<<20))}
+	_, err := q.Approve(t.Context(), r)
+	require.ErrorIs(t, err, approve.ErrInvalid)
+	require.NotContains(t, err.Error(), "\x00")
 }

@@ -67,14 +67,44 @@ func TestDescribe(t *testing.T) {
   rows       about 1, by the planner's estimate
   decided by 2 people of dba
   note       the asker holds an open transaction
-  note       the statement has characters beyond ASCII: letters may look alike
-  statement  69 bytes
+  note       the statement has characters beyond ASCII, and letters may look
+             alike: а U+0430
+  statement  69 bytes in 3 lines
   | delete from orders
   |   | where id = 7\u001b[1A\u001b[2K
   |     where а = 1 -- Cyrillic
   $1         x\u001b[31m
 `
 	require.Equal(t, want, b.String())
+}
+
+// An author who knows how wide the terminal is could otherwise write lines that
+// look like ours, or put the end of a statement out of sight.
+func TestDescribeCutsLines(t *testing.T) {
+	const forged = "  rows       0, counted"
+	pad := func(used int) string { return strings.Repeat(" ", 80-used) }
+	r := approvetest.NewRequest("1")
+	r.Purpose = "cleanup" + pad(len("  purpose    cleanup")) + forged
+	r.Statement = "select 1" + pad(len("  | select 1")) + forged + strings.Repeat("\n \t", 1000) + "\n; drop table orders" +
+		strings.Repeat("世", 50)
+	r.Args = []string{strings.Repeat("x", 67) + forged}
+	r.Behind = []string{"prepared statement p: PREPARE p AS SELECT 1" + pad(0) + forged}
+	var b strings.Builder
+	require.NoError(t, approve.Describe(&b, r))
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	require.Less(t, len(lines), 30)
+	for _, l := range lines {
+		columns := 0
+		for _, r := range l {
+			if columns++; r >= utf8.RuneSelf {
+				columns++
+			}
+		}
+		require.LessOrEqual(t, columns, 80, l)
+		require.NotEqual(t, forged, l)
+	}
+	require.Contains(t, lines, "  - 1000 empty lines")
+	require.Contains(t, b.String(), "  | ; drop table orders")
 }
 
 func TestErrorsAreOneLine(t *testing.T) {

@@ -91,7 +91,7 @@ func (t *Terminal) Approve(ctx context.Context, r Request) (Grant, error) {
 	}
 	d, err := t.ask(ctx, r)
 	switch {
-	case errors.Is(err, ErrMayNot):
+	case errors.Is(err, ErrMayNot), errors.Is(err, ErrInvalid):
 		return reject(err.Error())
 	case errors.Is(err, io.EOF):
 		return reject("the terminal's input has ended")
@@ -115,17 +115,29 @@ func (t *Terminal) Approve(ctx context.Context, r Request) (Grant, error) {
 // Attend asks the person at the terminal about every request that q holds or
 // comes to hold and that they may decide, until ctx or the input ends, and
 // returns ctx's error, io.EOF, or another that ended it. What is open then stays
-// undecided. It prints, and passes over, a decision that q does not accept.
+// undecided. It prints, and passes over, a decision that q does not accept. While
+// the store does not answer, it says so and tries again.
 func (t *Terminal) Attend(ctx context.Context, q *Queue) error {
 	wake, err := q.Watch(ctx)
 	if err != nil {
 		return err
 	}
 	done := make(map[string]bool)
+	down := false
 	for {
 		cases, err := q.Cases(ctx, time.Now().Add(-q.config.TicketLife-time.Hour))
-		if err != nil {
-			return err
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if down != (err != nil) {
+			down = err != nil
+			text := "\n  The store answers again.\n"
+			if down {
+				text = "\n  The store does not answer, and is tried again: " + Printable(err.Error()) + "\n"
+			}
+			if err := t.say(text); err != nil {
+				return err
+			}
 		}
 		for _, c := range cases {
 			if c.State != Pending || done[c.Request.ID] {
@@ -135,9 +147,11 @@ func (t *Terminal) Attend(ctx context.Context, q *Queue) error {
 			if slices.ContainsFunc(c.Decisions, func(d Decision) bool { return d.By.Same(t.config.As) }) {
 				continue
 			}
-			if err := t.attend(ctx, q, c); err != nil {
+			stored, err := t.attend(ctx, q, c)
+			if err != nil {
 				return err
 			}
+			done[c.Request.ID] = stored
 		}
 		select {
 		case <-wake:
@@ -147,7 +161,9 @@ func (t *Terminal) Attend(ctx context.Context, q *Queue) error {
 	}
 }
 
-func (t *Terminal) attend(ctx context.Context, q *Queue, c Case) error {
+// attend asks about c. It returns false when the answer may not be stored, and
+// must be asked for again.
+func (t *Terminal) attend(ctx context.Context, q *Queue, c Case) (bool, error) {
 	asking, end := context.WithTimeout(ctx, time.Until(c.Ends))
 	defer end()
 	gone := make(chan struct{})
@@ -163,24 +179,28 @@ func (t *Terminal) attend(ctx context.Context, q *Queue, c Case) error {
 	<-gone
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return true, ctx.Err()
 	case errors.Is(err, ErrMayNot):
-		return current(t.config.As, c.Request.ID) // not theirs to decide, or nothing is any more
+		return true, current(t.config.As, c.Request.ID) // not theirs to decide, or nothing is any more
+	case errors.Is(err, ErrInvalid):
+		return true, t.say("\n" + err.Error() + "\n")
 	case err != nil && withdrawn:
-		return nil
+		return true, nil
 	case err != nil:
-		return err
+		return true, err
 	}
 	d.By = t.config.As
 	c, err = q.Decide(ctx, c.Request.ID, d)
 	var refused *Error
 	switch {
 	case errors.As(err, &refused):
-		return t.say("  " + err.Error() + "\n\n")
+		return true, t.say("  " + err.Error() + "\n\n")
+	case ctx.Err() != nil:
+		return true, ctx.Err()
 	case err != nil:
-		return err
+		return false, t.say("  Perhaps not stored: " + Printable(err.Error()) + "\n")
 	}
-	return t.say("  " + Printable(c.Request.ID) + " is " + string(c.State) + "\n\n")
+	return true, t.say("  " + Printable(c.Request.ID) + " is " + string(c.State) + "\n\n")
 }
 
 func (t *Terminal) say(text string) error {
@@ -203,12 +223,8 @@ func (t *Terminal) ask(ctx context.Context, r Request) (Decision, error) {
 	if ordinary != nil && !emergency {
 		return Decision{}, ordinary
 	}
-	size := len(r.Statement)
-	for _, a := range r.Args {
-		size += len(a)
-	}
-	if size > maxShown {
-		return no(fmt.Sprintf("a statement of %d bytes cannot be shown for a decision", size))
+	if size := r.size(); size > maxShown {
+		return Decision{}, &Error{Class: ErrInvalid, Request: r.ID, Detail: fmt.Sprintf("nobody could look through its %d bytes here", size)}
 	}
 	select {
 	case t.asking <- struct{}{}:
@@ -222,6 +238,11 @@ func (t *Terminal) ask(ctx context.Context, r Request) (Decision, error) {
 	}
 	if err := Describe(t.config.Out, r); err != nil {
 		return Decision{}, err
+	}
+	if !r.Deadline.IsZero() {
+		if err := t.say("  waits until " + r.Deadline.Local().Format("15:04:05 on Monday, 2 January") + "\n"); err != nil {
+			return Decision{}, err
+		}
 	}
 	choices := "yes or no"
 	switch {
@@ -261,7 +282,11 @@ func (t *Terminal) ask(ctx context.Context, r Request) (Decision, error) {
 		case word == "no" || word == "n":
 			return no(reason)
 		}
-		if err := t.say("  Please write the whole word; breaking the glass needs a reason.\n"); err != nil {
+		hint := "  Please write the whole word.\n"
+		if emergency {
+			hint = "  Please write the whole word; breaking the glass needs a reason.\n"
+		}
+		if err := t.say(hint); err != nil {
 			return Decision{}, err
 		}
 	}

@@ -269,3 +269,103 @@ func TestTerminalNeedsAPerson(t *testing.T) {
 	_, err = none.Approve(t.Context(), approve.Request{})
 	require.ErrorIs(t, err, approve.ErrRejected)
 }
+
+// A store that is away for a while ends no watch, and an answer that may be lost
+// is asked for again.
+func TestAttendOutlivesTheStore(t *testing.T) {
+	memory := &approve.MemoryStore{}
+	agents, err := approve.NewQueue(approve.QueueConfig{Store: memory})
+	require.NoError(t, err)
+	loads, adds := 0, 0
+	q, err := approve.NewQueue(approve.QueueConfig{Store: failing{memory, func() error {
+		loads++
+		if loads == 1 {
+			return errors.New("gone\x1b[2J")
+		}
+		return nil
+	}, func() error {
+		adds++
+		if adds == 1 {
+			return errors.New("gone")
+		}
+		return nil
+	}}})
+	require.NoError(t, err)
+	h := sit(t, person("alice", "dba"), "yes")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- h.terminal.Attend(ctx, q) }()
+	id := file(t, agents, ticket("1"))
+	for range 2 { // its answer to the first is lost
+		<-h.prompts
+	}
+	require.Eventually(t, func() bool {
+		c, err := agents.Case(t.Context(), id)
+		return err == nil && c.State == approve.Approved
+	}, time.Minute, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+	require.Contains(t, h.saw(), `does not answer, and is tried again: gone\u001b[2J`)
+	require.Contains(t, h.saw(), "answers again")
+	require.Contains(t, h.saw(), "Perhaps not stored")
+}
+
+type failing struct {
+	approve.Store
+	load, add func() error
+}
+
+// Watch wakes again and again, as stores do within seconds.
+func (s failing) Watch(ctx context.Context) (<-chan struct{}, error) {
+	w := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case w <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return w, nil
+}
+
+func (s failing) Load(ctx context.Context, f approve.Filter) ([]approve.Event, time.Time, error) {
+	if err := s.load(); err != nil {
+		return nil, time.Time{}, err
+	}
+	return s.Store.Load(ctx, f)
+}
+
+func (s failing) Add(ctx context.Context, e approve.Event) (time.Time, error) {
+	if err := s.add(); err != nil {
+		return time.Time{}, err
+	}
+	return s.Store.Add(ctx, e)
+}
+
+// What nobody could look through is left undecided, in nobody's name.
+func TestAttendPassesOverTheUnreadable(t *testing.T) {
+	q, err := approve.NewQueue(approve.QueueConfig{Store: &approve.MemoryStore{}})
+	require.NoError(t, err)
+	long, short := ticket("1"), ticket("2")
+	long.Statement = "select '" + strings.Repeat("x", 100<<10) + "'"
+	file(t, q, long)
+	file(t, q, short)
+	h := sit(t, person("alice", "dba"), "yes")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- h.terminal.Attend(ctx, q) }()
+	<-h.prompts
+	cancel()
+	require.Error(t, <-ended)
+	c, err := q.Case(t.Context(), long.ID)
+	require.NoError(t, err)
+	require.Equal(t, approve.Pending, c.State)
+	require.Empty(t, c.Decisions)
+
+	_, err = h.terminal.Approve(t.Context(), long)
+	var rejected *approve.RejectedError
+	require.ErrorAs(t, err, &rejected)
+	require.True(t, rejected.By.IsZero())
+}

@@ -16,6 +16,7 @@ const (
 	KindMask            Kind = "mask"             // what was masked in its result
 	KindHold            Kind = "hold"             // it waits for a human
 	KindDecision        Kind = "decision"         // what the human said
+	KindBreakGlass      Kind = "break_glass"      // a person overrode the ordinary rules, beside the decision
 	KindRedeem          Kind = "redeem"           // a decision is used up
 	KindDenied          Kind = "denied"           // it was refused
 	KindBegin           Kind = "begin"            // a transaction

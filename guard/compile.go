@@ -166,11 +166,18 @@ func (c *compilation) approvers(at strictyaml.Place, key string, a Approvers) {
 	if a.Quorum < 0 {
 		c.fail(at, key+".quorum", "must not be negative")
 	}
-	if slices.Contains(a.Groups, "") {
-		c.fail(at, key+".groups", "a group has no name")
+	for _, list := range []struct {
+		key, what string
+		names     []string
+	}{{".groups", "a group", a.Groups}, {".break_glass", "a group", a.BreakGlass}, {".issuers", "an issuer", a.Issuers}} {
+		if slices.Contains(list.names, "") {
+			c.fail(at, key+list.key, "%s has no name", list.what)
+		}
 	}
-	if slices.Contains(a.BreakGlass, "") {
-		c.fail(at, key+".break_glass", "a group has no name")
+	for name, value := range a.Claims {
+		if name == "" || value == "" {
+			c.fail(at, key+".claims", "a claim needs a name and a value")
+		}
 	}
 }
 

@@ -129,6 +129,8 @@ func (c *compiler) compile(text, key string, at strictyaml.Place) (*condition, s
 		return nil, fail(0, "always fails: "+firstLine(err.Error()))
 	case result == no:
 		return nil, fail(0, "can never be true")
+	case !satisfiable(checked.NativeRep()):
+		return nil, fail(0, "can never be true: it contradicts itself")
 	}
 	return cond, nil
 }
@@ -211,32 +213,50 @@ func impossible(e ast.Expr, ranges map[string]ast.Expr) []string {
 	if literals == nil {
 		field, literals = left, stringsIn(right, ranges)
 	}
-	isClass := isField(field, "", "class")
+	listed := ast.Expr(nil) // what the compared value is an element of
 	switch e.AsCall().FunctionName() {
 	case "_==_", "_!=_":
 	case "@in":
-		isClass = isClass || field == right && isField(field, "statement", "classes")
+		if field == right {
+			listed = field
+		}
 	default:
 		return nil
 	}
 	if field.Kind() == ast.IdentKind {
-		over, ok := ranges[field.AsIdent()]
-		isClass = isClass || ok && isField(over, "statement", "classes")
+		listed = ranges[field.AsIdent()]
 	}
-	var known []string
-	var what string
-	switch {
-	case isField(field, "statement", "kind"):
-		known, what = kinds, "kind of statement"
-	case isClass:
-		known, what = analysis.Class(^uint64(0)).Names(), "class of statement"
-	default:
-		return nil
+	in := func(names ...string) bool {
+		return listed != nil && slices.ContainsFunc(names, func(n string) bool { return isField(listed, "statement", n) })
 	}
 	var wrong []string
+	switch {
+	case isField(field, "statement", "kind"):
+		wrong = unknown(literals, kinds, "kind of statement")
+	case isField(field, "", "class") || in("classes"):
+		wrong = unknown(literals, analysis.Class(^uint64(0)).Names(), "class of statement")
+	case in("tables", "reads", "writes", "critical_tables"):
+		wrong = unqualified(literals, 2, `table: they are named as in "public.orders"`)
+	case in("columns", "protected_columns"):
+		wrong = unqualified(literals, 3, `column: they are named as in "public.orders.id"`)
+	}
+	return wrong
+}
+
+func unknown(literals, known []string, what string) (wrong []string) {
 	for _, l := range literals {
 		if !slices.Contains(known, l) {
 			wrong = append(wrong, fmt.Sprintf("%q is no %s%s", l, what, strictyaml.DidYouMean(l, known)))
+		}
+	}
+	return wrong
+}
+
+// unqualified names the literals that have fewer parts than a name has.
+func unqualified(literals []string, parts int, what string) (wrong []string) {
+	for _, l := range literals {
+		if strings.Count(l, ".") < parts-1 {
+			wrong = append(wrong, fmt.Sprintf("%q is no %s", l, what))
 		}
 	}
 	return wrong

@@ -95,6 +95,25 @@ type decisionKey struct {
 	identity       identity.Identity
 	inTransaction  bool
 	database, user string
+	moving         uint64 // what the moving conditions say, two bits each
+}
+
+const maxMoving = 32
+
+// outcomes evaluates the moving conditions: where they say the same, the same is
+// decided.
+func (p *Plan) outcomes(in Input) (bits uint64) {
+	if len(p.moving) == 0 {
+		return 0
+	}
+	d := p.decider(in)
+	for _, m := range p.moving {
+		if m.statement != nil {
+			d.show(m.statement)
+		}
+		bits = bits<<2 | uint64(m.when.with(d.vars, d.unknown...))
+	}
+	return bits
 }
 
 // maxDecisions bounds what a plan remembers; beyond it forgets all.
@@ -102,7 +121,8 @@ const maxDecisions = 256
 
 // Decide decides. It is safe for concurrent use, does no I/O, and allocates
 // nothing when it has decided for the same identity in the same kind of session
-// before, unless a rule that could matter asks for the time or an estimate.
+// before. Rules that could matter and ask for the time or an estimate are
+// evaluated each time.
 func (p *Plan) Decide(in Input) Decision {
 	switch expires := in.Identity.Expires(); {
 	case p == nil || p.bound == nil:
@@ -114,10 +134,10 @@ func (p *Plan) Decide(in Input) Decision {
 		return Decision{Code: CodeIdentity, Rule: "guard.identity", Reason: "the identity has expired",
 			Hint: "get a new token"}
 	}
-	if p.usesTime || p.usesEstimate {
+	if len(p.moving) > maxMoving {
 		return *p.decide(in)
 	}
-	key := decisionKey{inTransaction: in.InTransaction}
+	key := decisionKey{inTransaction: in.InTransaction, moving: p.outcomes(in)}
 	if p.usesIdentity {
 		key.identity = in.Identity
 	}
@@ -282,23 +302,47 @@ func (d *decider) hold(out *Decision, rules []Approvers) {
 		if i == 0 {
 			out.Approvers.BreakGlass = slices.Clone(a.BreakGlass)
 		} else {
-			out.Approvers.BreakGlass = slices.DeleteFunc(out.Approvers.BreakGlass, func(g string) bool { return !slices.Contains(a.BreakGlass, g) })
+			out.Approvers.BreakGlass = common(out.Approvers.BreakGlass, a.BreakGlass)
 		}
 		out.Approvers.Quorum = max(out.Approvers.Quorum, a.Quorum, 1)
-		switch {
-		case len(a.Groups) == 0:
-		case out.Approvers.Groups == nil:
-			out.Approvers.Groups = slices.Clone(a.Groups)
-		default:
-			out.Approvers.Groups = slices.DeleteFunc(out.Approvers.Groups, func(g string) bool { return !slices.Contains(a.Groups, g) })
-			if len(out.Approvers.Groups) == 0 {
+		for _, list := range []struct {
+			what  string
+			all   *[]string
+			names []string
+		}{{"group", &out.Approvers.Groups, a.Groups}, {"issuer", &out.Approvers.Issuers, a.Issuers}} {
+			switch {
+			case len(list.names) == 0:
+			case *list.all == nil:
+				*list.all = slices.Clone(list.names)
+			default:
+				*list.all = common(*list.all, list.names)
+				if len(*list.all) == 0 {
+					out.Verdict, out.Code = Deny, CodeApproval
+					out.Reason += "; rules that hold it name approvers who have no " + list.what + " in common"
+					out.Hint = "ask the owner of the policy"
+					out.Approvers = Approvers{}
+					return
+				}
+			}
+		}
+	}
+	for _, a := range rules {
+		for name, value := range a.Claims {
+			if out.Approvers.Claims == nil {
+				out.Approvers.Claims = map[string]string{}
+			}
+			if other, ok := out.Approvers.Claims[name]; ok && other != value {
 				out.Verdict, out.Code = Deny, CodeApproval
-				out.Reason += "; rules that hold it name approvers who have no group in common"
+				out.Reason += "; rules that hold it want another " + name + " of approvers"
 				out.Hint = "ask the owner of the policy"
 				out.Approvers = Approvers{}
 				return
 			}
+			out.Approvers.Claims[name] = value
 		}
+	}
+	if out.Approvers.Issuers == nil {
+		out.Approvers.Issuers = slices.Clone(approval.Approvers.Issuers)
 	}
 	out.Ticket, out.Wait = approval.Wait <= 0, approval.Wait
 	if !d.in.InTransaction {
@@ -313,6 +357,10 @@ func (d *decider) hold(out *Decision, rules []Approvers) {
 	default:
 		out.Ticket, out.Wait = true, 0
 	}
+}
+
+func common(a, b []string) []string {
+	return slices.DeleteFunc(a, func(s string) bool { return !slices.Contains(b, s) })
 }
 
 // clear reports whether the identity may see all of some columns.

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -105,6 +106,31 @@ func TestInTransaction(t *testing.T) {
 	require.Equal(t, Deny, decide("{wait: 1m, in_transaction: deny}").Verdict)
 }
 
+// Who decides what several rules hold satisfies all of them.
+func TestApproversSatisfyAllRules(t *testing.T) {
+	s := newSchema(t, customers())
+	ddl := &analysis.Facts{Statements: []*analysis.Statement{{Kind: "DROP TABLE", Classes: analysis.DDL}}}
+	decide := func(one, two string) Decision {
+		e := compile(t, "approval: {approvers: {groups: [all], issuers: [i]}}\nrules:\n  - {name: a, when: 'true', then: hold, approvers: "+one+
+			"}\n  - {name: b, when: 'true', then: hold, approvers: "+two+"}\n")
+		return bind(t, e, s, nil, nil).Plan(ddl).Decide(someone())
+	}
+	d := decide("{groups: [x, y], quorum: 2, break_glass: [g, h], claims: {team: t}}", "{groups: [y, z], issuers: [j, k], break_glass: [h], claims: {level: '2'}}")
+	require.Equal(t, Hold, d.Verdict)
+	require.Equal(t, Approvers{Groups: []string{"y"}, Quorum: 2, BreakGlass: []string{"h"}, Issuers: []string{"j", "k"},
+		Claims: map[string]string{"team": "t", "level": "2"}}, d.Approvers)
+	require.Equal(t, []string{"i"}, decide("{groups: [x]}", "{groups: [x]}").Approvers.Issuers, "the policy's own, where no rule says")
+	require.Equal(t, []string{"all"}, decide("{}", "{}").Approvers.Groups)
+	for one, two := range map[string]string{
+		"{groups: [x]}": "{groups: [y]}", "{issuers: [x]}": "{issuers: [y]}", "{claims: {team: a}}": "{claims: {team: b}}",
+	} {
+		d := decide(one, two)
+		require.Equal(t, Deny, d.Verdict, one)
+		require.Equal(t, CodeApproval, d.Code)
+		require.Equal(t, Approvers{}, d.Approvers)
+	}
+}
+
 func TestPredicates(t *testing.T) {
 	s := newSchema(t, customers())
 	facts := reading(analysis.Output{How: analysis.Plain, Sources: s.columns(t, "public.customers.id")})
@@ -157,18 +183,58 @@ func BenchmarkDecide50RulesFirst(b *testing.B) {
 	}
 }
 
+// One of the fifty asks for the time.
+func BenchmarkDecide50RulesTime(b *testing.B) {
+	plan, in := fifty(b, "  - {name: night, when: \"time.getHours() < 5 && 'night' in identity.groups\", then: hold}\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		plan.Decide(in)
+	}
+}
+
+// A decision that depends on the time is remembered for as long as what asks for
+// the time says the same.
+func TestDecideMoves(t *testing.T) {
+	s := newSchema(t, customers())
+	facts := reading(analysis.Output{How: analysis.Plain, Sources: s.columns(t, "public.customers.email")})
+	e := compile(t, onlyBaseline+`
+protect: [{column: public.customers.email, unless: "time.getHours() == 12"}]
+rules:
+  - {name: night, when: "time.getHours() < 5", then: hold}
+  - {name: many, when: "statement.estimate > 10", then: deny}
+`)
+	plan := bind(t, e, s, nil, nil).Plan(facts)
+	at := func(hour int, rows int64) Decision {
+		in := someone("g")
+		in.Now, in.Rows, in.RowsKnown = time.Date(2026, 1, 2, hour, 0, 0, 0, time.UTC), rows, true
+		return plan.Decide(in)
+	}
+	for range 2 {
+		require.Equal(t, Hold, at(4, 1).Verdict)
+		require.Equal(t, Allow, at(5, 1).Verdict)
+		require.Equal(t, Deny, at(4, 11).Verdict)
+		require.Equal(t, Deny, at(5, 11).Verdict)
+		require.True(t, at(11, 1).Masks[0][0].Masked())
+		require.False(t, at(12, 1).Masks[0][0].Masked())
+	}
+	require.LessOrEqual(t, len(plan.known), 6)
+	in := someone("g")
+	in.Now = time.Date(2026, 1, 2, 6, 0, 0, 0, time.UTC)
+	require.Equal(t, Deny, plan.Decide(in).Verdict, "without an estimate the rule counts")
+}
+
 // fifty is a plan under a policy of fifty rules, half of which depend on who asks.
-func fifty(t testing.TB) (*Plan, Input) {
+func fifty(t testing.TB, more ...string) (*Plan, Input) {
 	text := onlyBaseline + "protect: [{column: public.customers.email, unless: \"'pii' in identity.groups\"}]\nrules:\n"
 	n := len(compile(t, onlyBaseline).rules)
-	for i := n; i < 50; i++ {
+	for i := n; i < 50-len(more); i++ {
 		when := fmt.Sprintf("statement.reads.exists(r, r == 'public.t%d')", i)
 		if i%2 == 0 {
 			when = fmt.Sprintf("'g%d' in identity.groups && session.database != 'x'", i)
 		}
 		text += fmt.Sprintf("  - {name: r%d, when: \"%s\", then: hold}\n", i, when)
 	}
-	e := compile(t, text)
+	e := compile(t, text+strings.Join(more, ""))
 	require.Len(t, e.rules, 50)
 	s := newSchema(t, customers())
 	plan := bind(t, e, s, nil, nil).Plan(reading(analysis.Output{How: analysis.Plain, Sources: s.columns(t, "public.customers.email")}))

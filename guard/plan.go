@@ -22,10 +22,19 @@ type Plan struct {
 	facts      *analysis.Facts
 	statements []*statementPlan
 	// What a decision depends on besides the plan.
-	usesIdentity, usesSession, usesTime, usesEstimate bool
+	usesIdentity, usesSession, usesEstimate bool
+	// moving are the conditions that depend on the time or an estimate, and can
+	// say something else each time.
+	moving []moving
 
 	mu    sync.RWMutex
 	known map[decisionKey]*Decision
+}
+
+// A moving condition is one of a statement, or of none where statement is nil.
+type moving struct {
+	when      *condition
+	statement *statementPlan
 }
 
 // A statementPlan is one statement of a text.
@@ -322,7 +331,7 @@ func (p *Plan) judge(s *statementPlan) {
 				continue
 			}
 			s.open = append(s.open, i)
-			p.depend(r.when)
+			p.depend(r.when, s)
 		}
 	}
 	for _, list := range [][]*protection{s.tests, s.touched} {
@@ -333,17 +342,20 @@ func (p *Plan) judge(s *statementPlan) {
 	}
 }
 
-func (p *Plan) depend(c *condition) {
+// depend notes what a condition of statement s, or of none, depends on.
+func (p *Plan) depend(c *condition, s *statementPlan) {
+	if m := (moving{c, s}); (c.mentions["time"] || c.estimates) && !slices.Contains(p.moving, m) {
+		p.moving = append(p.moving, m)
+	}
 	p.usesIdentity = p.usesIdentity || c.mentions["identity"]
 	p.usesSession = p.usesSession || c.mentions["session"]
-	p.usesTime = p.usesTime || c.mentions["time"]
 	p.usesEstimate = p.usesEstimate || c.estimates
 }
 
 func (p *Plan) dependOn(list []*protection) {
 	for _, one := range list {
 		for _, c := range one.unless {
-			p.depend(c.when)
+			p.depend(c.when, nil)
 		}
 	}
 }

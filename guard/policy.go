@@ -160,15 +160,23 @@ type Rule struct {
 type Approvers struct {
 	// Groups may decide. Default: anybody who is not the asker.
 	Groups []string `yaml:"groups" json:"groups,omitempty"`
-	// Quorum is how many people must agree. Default: 1.
+	// Quorum is how many people must agree, all of one issuer: people of two
+	// cannot be told apart. Default: 1.
 	Quorum int `yaml:"quorum" json:"quorum,omitempty"`
 	// BreakGlass are groups of which one person alone may let the statement run
 	// in an emergency, by giving a reason. Default: nobody may.
 	BreakGlass []string `yaml:"break_glass" json:"break_glass,omitempty"`
+	// Claims are what an identity must have to decide, all of them, whatever its
+	// groups; also to break the glass. Default: none.
+	Claims map[string]string `yaml:"claims" json:"claims,omitempty"`
+	// Issuers are those who vouch for approvers. Without them it is the side of
+	// the approvers that chooses whom to believe: name them. Default: those of
+	// [Approval], else any.
+	Issuers []string `yaml:"issuers" json:"issuers,omitempty"`
 }
 
 func (a Approvers) isZero() bool {
-	return len(a.Groups) == 0 && a.Quorum == 0 && len(a.BreakGlass) == 0
+	return len(a.Groups) == 0 && a.Quorum == 0 && len(a.BreakGlass) == 0 && len(a.Claims) == 0 && len(a.Issuers) == 0
 }
 
 // Approval says how held statements wait.

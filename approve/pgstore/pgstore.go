@@ -33,14 +33,20 @@ type Config struct {
 	// something new: it cannot behind a pooler that shares connections, or
 	// while the connection for it is being made anew. Default: 1 second.
 	Poll time.Duration
+	// Timeout bounds each look and each event: a server that does not answer
+	// must not hold up an agent and its transaction for as long as TCP does.
+	// Default: 10 seconds.
+	Timeout time.Duration
 }
 
 // Store implements approve.Store. It is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
-	poll time.Duration
+	pool    *pgxpool.Pool
+	poll    time.Duration
+	timeout time.Duration
 
 	mu       sync.Mutex
+	closed   bool
 	watchers map[chan struct{}]struct{}
 	end      context.CancelFunc // ends the listener; nil while there is none
 	running  sync.WaitGroup
@@ -59,23 +65,29 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	// A decision that the server forgets in a crash would be lost.
 	params["synchronous_commit"] = "on"
+	if c.Poll <= 0 {
+		c.Poll = time.Second
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 10 * time.Second
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
 	}
+	ctx, end := context.WithTimeout(ctx, 3*c.Timeout) // others may migrate first
+	defer end()
 	if err := migrate(ctx, pool); err != nil {
 		pool.Close()
 		return nil, err
 	}
-	if c.Poll <= 0 {
-		c.Poll = time.Second
-	}
-	return &Store{pool: pool, poll: c.Poll, watchers: make(map[chan struct{}]struct{})}, nil
+	return &Store{pool: pool, poll: c.Poll, timeout: c.Timeout, watchers: make(map[chan struct{}]struct{})}, nil
 }
 
 // Close ends all watching and closes the connections.
 func (s *Store) Close() {
 	s.mu.Lock()
+	s.closed = true
 	s.stopListening()
 	s.mu.Unlock()
 	s.running.Wait()
@@ -117,6 +129,8 @@ func (s *Store) Add(ctx context.Context, e approve.Event) (time.Time, error) {
 	if e.Seq < 1 {
 		return time.Time{}, approve.ErrConflict
 	}
+	ctx, end := context.WithTimeout(ctx, s.timeout)
+	defer end()
 	var at time.Time
 	err := s.pool.QueryRow(ctx, `
 		insert into guardedpg_approve.events (stream, seq, kind, request, shape, body)
@@ -136,6 +150,8 @@ func (s *Store) Load(ctx context.Context, f approve.Filter) ([]approve.Event, ti
 	if !f.Since.IsZero() {
 		since = &f.Since
 	}
+	ctx, end := context.WithTimeout(ctx, s.timeout)
+	defer end()
 	rows, err := s.pool.Query(ctx, `
 		select stream, seq, kind, request, shape, at, body::text
 		from guardedpg_approve.events
@@ -187,6 +203,9 @@ func (s *Store) Watch(ctx context.Context) (<-chan struct{}, error) {
 	w := make(chan struct{}, 1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("approve/pgstore: the store is closed")
+	}
 	s.watchers[w] = struct{}{}
 	if s.end == nil {
 		var listening context.Context
@@ -238,7 +257,9 @@ func (s *Store) listen(ctx context.Context) {
 // listenOnce returns when its connection fails, or ctx ends.
 func (s *Store) listenOnce(ctx context.Context) {
 	// Not one of the pool's: a pool of one would have none left to work with.
-	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig.Copy())
+	connecting, connected := context.WithTimeout(ctx, s.timeout)
+	conn, err := pgx.ConnectConfig(connecting, s.pool.Config().ConnConfig.Copy())
+	connected()
 	if err != nil {
 		return
 	}
@@ -247,7 +268,10 @@ func (s *Store) listenOnce(ctx context.Context) {
 		defer end()
 		_ = conn.Close(closing)
 	}()
-	if _, err := conn.Exec(ctx, "listen guardedpg_approve"); err != nil {
+	asking, asked := context.WithTimeout(ctx, s.timeout)
+	_, err = conn.Exec(asking, "listen guardedpg_approve")
+	asked()
+	if err != nil {
 		return
 	}
 	for {

@@ -2,13 +2,17 @@ package pgstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/guardedpg/guardedpg/approve"
@@ -165,6 +169,92 @@ func TestWatchersEnd(t *testing.T) {
 		cancel()
 	}
 	s.Close() // returns when every goroutine has ended
+}
+
+func TestClosedStoreWatchesNothing(t *testing.T) {
+	s := open(t, pgtest.Start(t).Database(t))
+	s.Close()
+	_, err := s.Watch(t.Context())
+	require.Error(t, err)
+}
+
+// A server that takes everything and answers nothing holds nobody up.
+func TestSilentServer(t *testing.T) {
+	dsn := pgtest.Start(t).Database(t)
+	config, err := pgx.ParseConfig(dsn)
+	require.NoError(t, err)
+	u, err := url.Parse(dsn)
+	require.NoError(t, err)
+	network, address := pgconn.NetworkAddress(config.Host, config.Port)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	var silent atomic.Bool
+	var mu sync.Mutex
+	var passing []net.Conn
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial(network, address)
+			if err != nil {
+				near.Close()
+				return
+			}
+			mu.Lock()
+			passing = append(passing, near, far)
+			mu.Unlock()
+			pass := func(to, from net.Conn) {
+				b := make([]byte, 32<<10)
+				for {
+					n, err := from.Read(b)
+					if err != nil {
+						near.Close()
+						far.Close()
+						return
+					}
+					if !silent.Load() {
+						to.Write(b[:n])
+					}
+				}
+			}
+			go pass(near, far)
+			go pass(far, near)
+		}
+	}()
+	u.Host = listener.Addr().String()
+	query := u.Query()
+	query.Del("host")
+	query.Del("port")
+	u.RawQuery = query.Encode()
+	open(t, dsn) // which makes the schema
+	// However slow this machine is, at some time the server answers in time.
+	var s *pgstore.Store
+	for s == nil {
+		s, _ = pgstore.Open(t.Context(), pgstore.Config{DSN: u.String(), Timeout: 500 * time.Millisecond})
+	}
+	defer s.Close()
+	q := queue(t, s)
+	r := approvetest.NewRequest("1")
+	r.Ticket = true
+	for !errors.Is(err, approve.ErrPending) {
+		_, err = q.Approve(t.Context(), r)
+	}
+	silent.Store(true)
+	_, err = q.Approve(t.Context(), r)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, approve.ErrPending)
+	_, err = s.Add(t.Context(), approve.Event{Stream: "a", Seq: 1, Kind: approve.KindUsed, Body: []byte("{}")})
+	require.Error(t, err)
+	// pgx waits for such a server before it gives a connection up.
+	listener.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	for _, c := range passing {
+		c.Close()
+	}
 }
 
 func TestBadDSN(t *testing.T) {

@@ -48,6 +48,7 @@ Flags:
 // approveFlags are the flags of all of approve's commands.
 type approveFlags struct {
 	store, issuer, audience, groups string
+	claims                          string
 	client, tokenFile               string
 	all                             bool
 	since, lasts                    time.Duration
@@ -61,6 +62,7 @@ func (f *approveFlags) define(fs *flag.FlagSet) {
 	fs.StringVar(&f.issuer, "issuer", "", "`URL` of the OIDC issuer of approvers (default: GUARDEDPG_ISSUER)")
 	fs.StringVar(&f.audience, "audience", "", "the token's `audience` (default: GUARDEDPG_AUDIENCE, else guardedpg)")
 	fs.StringVar(&f.groups, "groups", "", "the `claim` with your groups (default: GUARDEDPG_GROUPS, else groups)")
+	fs.StringVar(&f.claims, "claims", "", "further `claims` that policies ask of approvers, A,B (default: GUARDEDPG_CLAIMS)")
 	fs.StringVar(&f.client, "client", "", "the OIDC client `ID` to sign in with (default: the audience)")
 	fs.StringVar(&f.tokenFile, "token-file", "", "read the token from `FILE`")
 	fs.BoolVar(&f.all, "all", false, "list: also what is decided or has expired")
@@ -83,6 +85,7 @@ func (f *approveFlags) complete() {
 		{&f.issuer, "GUARDEDPG_ISSUER", ""},
 		{&f.audience, "GUARDEDPG_AUDIENCE", "guardedpg"},
 		{&f.groups, "GUARDEDPG_GROUPS", "groups"},
+		{&f.claims, "GUARDEDPG_CLAIMS", ""},
 	} {
 		*v.flag = cmp.Or(*v.flag, os.Getenv(v.name), v.last)
 	}
@@ -218,8 +221,12 @@ func (a *approval) identify(ctx context.Context) (identity.Identity, error) {
 	if a.flags.issuer == "" {
 		return identity.Identity{}, errors.New("who are you? Give --issuer or set GUARDEDPG_ISSUER, and a token in GUARDEDPG_TOKEN")
 	}
+	var claims []string
+	if a.flags.claims != "" {
+		claims = strings.Split(a.flags.claims, ",")
+	}
 	v, err := oidc.New(ctx, oidc.Config{Issuers: []oidc.Issuer{{
-		Issuer: a.flags.issuer, Audience: a.flags.audience, Groups: a.flags.groups,
+		Issuer: a.flags.issuer, Audience: a.flags.audience, Groups: a.flags.groups, Attributes: claims,
 	}}})
 	if err != nil {
 		return identity.Identity{}, err
@@ -267,17 +274,25 @@ func (a *approval) login(ctx context.Context) error {
 	return err
 }
 
-// resolve returns the whole of an ID that may be cut short.
+// resolve returns the whole of an ID that may be cut short. Who asks might name
+// a request as people cut the ID of another one short: where that could be meant,
+// neither is.
 func (a *approval) resolve(ctx context.Context, id string) (string, error) {
-	_, err := a.queue.Case(ctx, id)
-	if !errors.Is(err, approve.ErrUnknown) {
-		return id, err
+	exact, err := a.queue.Case(ctx, id)
+	if err != nil && !errors.Is(err, approve.ErrUnknown) {
+		return "", err
 	}
 	cases, listErr := a.queue.Cases(ctx, time.Now().Add(-a.flags.since))
 	if listErr != nil {
 		return "", listErr
 	}
-	cases = slices.DeleteFunc(cases, func(c approve.Case) bool { return !strings.HasPrefix(c.Request.ID, id) })
+	cases = slices.DeleteFunc(cases, func(c approve.Case) bool {
+		rest, longer := strings.CutPrefix(c.Request.ID, id)
+		return !longer || err == nil && (c.State != approve.Pending || strings.Trim(rest, "0123456789") == "")
+	})
+	if err == nil {
+		cases = append(cases, exact)
+	}
 	switch len(cases) {
 	case 0:
 		return "", err
@@ -293,23 +308,41 @@ func (a *approval) list(ctx context.Context) error {
 		return err
 	}
 	if !a.flags.all {
-		cases = slices.DeleteFunc(cases, func(c approve.Case) bool { return c.State != approve.Pending })
+		cases = slices.DeleteFunc(cases, func(c approve.Case) bool { return c.State != approve.Pending && c.State != approve.Unreadable })
 	}
 	if len(cases) == 0 {
 		_, err := fmt.Fprintln(a.env.stdout, "Nothing waits.")
 		return err
 	}
 	w := tabwriter.NewWriter(a.env.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATE\tASKED BY\tRULE\tSTATEMENT")
+	fmt.Fprintln(w, "ID\tSTATE\tAGE\tASKED BY\tRULE\tSTATEMENT")
 	for _, c := range cases {
 		state := string(c.State)
 		if n := max(c.Request.Quorum, 1); c.State == approve.Pending && n > 1 {
 			state = fmt.Sprintf("%s, %d of %d", state, len(c.Decisions), n)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", approve.Printable(c.Request.ID), state,
+		if c.State == approve.Unreadable {
+			fmt.Fprintf(w, "%s\t%s\t\t\t\t%s\n", short(c.Request.ID, 24), state, short(c.Request.Reason, 60))
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", approve.Printable(c.Request.ID), state, ago(c.Request.Created),
 			short(c.Request.Identity.Subject(), 24), short(c.Request.Rule, 32), short(c.Request.Statement, 60))
 	}
 	return w.Flush()
+}
+
+// ago is how long ago something was, for a table.
+func ago(t time.Time) string {
+	d := max(time.Since(t), 0)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
 // short is the beginning of s, for a table.

@@ -22,8 +22,8 @@ import (
 
 // TestApproveScripts runs testdata/approve. Each script has an empty store, an
 // issuer, and files with tokens: alice and bob are in dba, olga is in oncall,
-// eve is in dev, and agent is who asks. The command "ask NAME [QUORUM]" does
-// what the guard does for an agent that does not wait.
+// eve is in dev, and agent is who asks. The command "ask NAME [QUORUM
+// [TEAM]]" does what the guard does for an agent that does not wait.
 func TestApproveScripts(t *testing.T) {
 	server := pgtest.Start(t)
 	testscript.Run(t, testscript.Params{
@@ -32,7 +32,7 @@ func TestApproveScripts(t *testing.T) {
 			issuer := oidctest.Start()
 			e.Defer(issuer.Close)
 			for subject, group := range map[string]string{"alice": "dba", "bob": "dba", "olga": "oncall", "eve": "dev", "agent": "dba"} {
-				token := issuer.Sign(map[string]any{"sub": subject, "aud": "guardedpg", "groups": []string{group}})
+				token := issuer.Sign(map[string]any{"sub": subject, "aud": "guardedpg", "groups": []string{group}, "team": group + "-team"})
 				if err := os.WriteFile(filepath.Join(e.WorkDir, subject), []byte(token+"\n"), 0o600); err != nil {
 					return err
 				}
@@ -63,6 +63,9 @@ func ask(ts *testscript.TestScript, refused bool, args []string) {
 	r.Statement = "delete from orders\n  where id = " + args[0] + " -- \x1b[2J\u202e"
 	if len(args) > 1 {
 		r.Quorum = int(args[1][0] - '0')
+	}
+	if len(args) > 2 {
+		r.Claims = map[string]string{"team": args[2]}
 	}
 	g, err := q.Approve(ctx, r)
 	if err == nil {

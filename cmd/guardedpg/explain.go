@@ -79,7 +79,7 @@ func explain(ctx context.Context, args []string, e env) int {
 		enc.SetEscapeHTML(false)
 		err = enc.Encode(report)
 	} else {
-		err = report.Write(e.stdout)
+		err = printableLines(e.stdout, report.Write)
 	}
 	if err != nil {
 		return fail("the report cannot be written", err)

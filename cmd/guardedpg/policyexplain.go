@@ -130,7 +130,7 @@ func policyExplain(ctx context.Context, args []string, e env) int {
 		enc.SetEscapeHTML(false)
 		err = enc.Encode(r)
 	} else {
-		err = r.Write(e.stdout)
+		err = printableLines(e.stdout, r.Write)
 	}
 	if err != nil {
 		return fail(err)
@@ -216,6 +216,12 @@ func (r decisionReport) Write(w io.Writer) error {
 			who = strings.Join(a.Groups, ", ")
 		}
 		fmt.Fprintf(&b, "  decided by %s of %s", count(max(a.Quorum, 1), "person"), who)
+		for _, name := range sortedKeys(a.Claims) {
+			fmt.Fprintf(&b, ", with %s %s", name, a.Claims[name])
+		}
+		if len(a.Issuers) > 0 {
+			fmt.Fprintf(&b, ", by the word of %s", strings.Join(a.Issuers, ", "))
+		}
 		if len(a.BreakGlass) > 0 {
 			fmt.Fprintf(&b, ", or one of %s in an emergency", strings.Join(a.BreakGlass, ", "))
 		}

@@ -33,8 +33,9 @@ Checks that a policy decides as its author means it to. A file of cases:
       want: {verdict: hold, rule: baseline.ddl, approvers: [dba]}
 
 identity also takes issuer, attributes and development: true. A case also takes
-in_transaction: true, rows: N (the planner's estimate) and at: a time. What want
-does not name is not checked, but for the verdict.
+in_transaction: true, rows: N (the planner's estimate) and at: a time (default:
+now, so name one where a rule asks for the time). What want does not name is not
+checked, but for the verdict.
 
 The database is -dsn, or DATABASE_URL, or what PGHOST and its kin say. The setup
 runs in a transaction that is rolled back. No statement of a case runs.

@@ -298,8 +298,14 @@ func summary(r *audit.Record) string {
 		if d.Approved {
 			word = "approved"
 		}
+		if r.Detail["break_glass"] != "" {
+			word = "BREAK-GLASS, " + word
+		}
 		for _, p := range d.By {
 			word += " by " + p.Subject
+		}
+		if d.Reason != "" {
+			word += " (" + d.Reason + ")"
 		}
 		parts = append(parts, word)
 	}

@@ -290,3 +290,18 @@ func sortedKeys(m map[string]string) []string {
 	slices.Sort(keys)
 	return keys
 }
+
+// printableLines writes to w what write writes, each line as by
+// [approve.Printable]: names in it come from whoever wrote the statement.
+func printableLines(w io.Writer, write func(io.Writer) error) error {
+	var b strings.Builder
+	if err := write(&b); err != nil {
+		return err
+	}
+	lines := strings.Split(b.String(), "\n")
+	for i, l := range lines {
+		lines[i] = approve.Printable(l)
+	}
+	_, err := io.WriteString(w, strings.Join(lines, "\n"))
+	return err
+}
