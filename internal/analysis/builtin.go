@@ -209,10 +209,11 @@ type SystemData uint8
 
 // The kinds of system data.
 const (
-	SystemValues SystemData = iota + 1 // values of tables, other sessions' statements, secrets
-	SystemCode                         // bodies of functions, whose literals nobody has reviewed
-	SystemIndex                        // definitions of indexes
-	SystemCheck                        // definitions of constraints
+	SystemValues  SystemData = iota + 1 // values of tables, other sessions' statements, secrets
+	SystemCode                          // bodies of functions, whose literals nobody has reviewed
+	SystemIndex                         // definitions of indexes
+	SystemCheck                         // definitions of constraints
+	SystemComment                       // comments, which may give a value as an example
 )
 
 type systemKey struct{}
@@ -264,5 +265,6 @@ var systemCode = map[string]SystemData{
 	"pg_proc.prosrc": SystemCode, "pg_proc.prosqlbody": SystemCode, "routines.routine_definition": SystemCode,
 	"pg_get_functiondef": SystemCode, "pg_get_function_sqlbody": SystemCode,
 	"pg_index.indpred": SystemIndex, "pg_index.indexprs": SystemIndex, "pg_indexes.indexdef": SystemIndex, "pg_get_indexdef": SystemIndex,
+	"pg_description.description": SystemComment, "obj_description": SystemComment, "col_description": SystemComment,
 	"pg_constraint.conbin": SystemCheck, "check_constraints.check_clause": SystemCheck, "pg_get_constraintdef": SystemCheck,
 }

@@ -42,12 +42,13 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 	if fc.AggFilter != nil {
 		p.testExpr(fc.AggFilter, sc)
 	}
+	frame := constant(0)
 	if fc.Over != nil {
-		p.over(fc.Over, sc)
+		frame = p.over(fc.Over, sc)
 	}
 	p.a.called = nil
 	if fc.AggStar {
-		return p.aggregateResult(name, args, constant(int8OID))
+		return p.framed(p.aggregateResult(name, args, constant(int8OID)), frame, sc)
 	}
 	if len(name) == 1 && len(args) == 1 && argNames[0] == "" && fc.Funcformat != pg.CoercionForm_COERCE_SQL_SYNTAX {
 		// f(x) is also x.f for a row x (manual, section 8.16.5); a column wins.
@@ -72,7 +73,21 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		return v
 	}
 	p.setting(name, fc.Args)
-	return p.callNamed(name, fs, args, argNames, loc)
+	v := p.callNamed(name, fs, args, argNames, loc)
+	if slices.ContainsFunc(p.a.called, p.counts) {
+		v = p.framed(v, frame, sc)
+	}
+	return v
+}
+
+// counts reports whether the result of an aggregate or a window function says
+// how many rows it saw, or stood before. That of the others is the same however
+// often each row comes.
+func (p *part) counts(f *catalog.Function) bool {
+	if f.Kind != 'a' {
+		return f.Kind == 'w'
+	}
+	return !p.isBuiltin(f) || !slices.Contains([]string{"min", "max", "any_value", "avg", "bool_and", "bool_or", "every", "bit_and", "bit_or"}, f.Name)
 }
 
 // callNamed calls what a name with these arguments may mean: every overload
@@ -313,7 +328,11 @@ func (p *part) call(f *catalog.Function, args []value, loc int) value {
 		if p.expanding(f.OID) {
 			return p.recursion(f, args)
 		}
-		return p.plpgsql(f, args, nil)
+		v := p.plpgsql(f, args, nil)
+		if v.set {
+			v.rows = p.combine(0, args...).src
+		}
+		return v
 	}
 	p.effect(Dynamic, "calls "+funcName(f)+", which is written in "+f.Language+" and cannot be analyzed")
 	p.unknown("the function "+funcName(f)+" is written in "+f.Language+" and cannot be analyzed", loc)
@@ -399,6 +418,9 @@ func (p *part) result(f *catalog.Function, args []value) value {
 			v.fields = append(v.fields, field{name, o})
 		}
 		v.typ = recordOID
+	}
+	if f.ReturnsSet {
+		v.rows = v.src
 	}
 	return v
 }
@@ -603,9 +625,11 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 	q := p.within("function "+funcName(f), f.OID, names, parameterValues{f.Name, f.ArgNames, typed})
 	var cols []field
 	returns := false
+	p.a.rows = nil
 	for _, s := range stmts {
 		cols, returns = q.statement(s)
 	}
+	rows := p.a.rows
 	v := p.result(f, nil)
 	if !returns || f.Result == 2278 { // void
 		return constant(f.Result)
@@ -615,7 +639,10 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 		if c.fields != nil && (v.fields != nil || p.rowRelation(f.Result) != nil) {
 			cols = c.fields
 		} else if v.fields == nil && p.rowRelation(f.Result) == nil {
-			c.set = f.ReturnsSet
+			c.set, c.rows = f.ReturnsSet, nil
+			if c.set {
+				c.rows = rows
+			}
 			typ := p.resultType(f, args)
 			if typ == 0 {
 				typ = c.typ
@@ -626,7 +653,10 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 		}
 	}
 	r := p.row(f.Result, slices.Clone(cols))
-	r.set = f.ReturnsSet
+	r.set, r.rows = f.ReturnsSet, nil
+	if r.set {
+		r.rows = rows
+	}
 	if rel := p.rowRelation(f.Result); rel != nil {
 		i := 0
 		for _, c := range rel.Columns {

@@ -422,19 +422,23 @@ func (p *part) caseExpr(c *pg.CaseExpr, sc *scope) value {
 
 func (p *part) subLink(s *pg.SubLink, sc *scope) value {
 	cols := p.subquery(s.Subselect, sc)
+	rows := p.a.rows
 	switch s.SubLinkType {
 	case pg.SubLinkType_EXISTS_SUBLINK:
 		// Only whether there are rows: the columns behind that are tests.
-		return value{how: Count, typ: boolOID, known: true}
+		return p.ordinal(boolOID, rows)
 	case pg.SubLinkType_ARRAY_SUBLINK:
 		if len(cols) == 0 {
 			return opaque(nil)
 		}
 		v := derived(cols[0].value)
-		v.set = false
 		if t := p.a.snap.Type(v.typ); t != nil {
 			v.typ = t.Array
 		}
+		if len(rows) > 0 { // its length says how many there are
+			v = p.combine(v.typ, v, value{src: rows, how: Expression})
+		}
+		v.set, v.rows = false, nil
 		return v
 	case pg.SubLinkType_EXPR_SUBLINK:
 		if len(cols) == 0 {
@@ -448,7 +452,7 @@ func (p *part) subLink(s *pg.SubLink, sc *scope) value {
 		if len(cols) > 1 {
 			v = p.row(recordOID, cols) // of (a, b) = (SELECT ...)
 		}
-		v.set = false
+		v.set, v.rows = false, nil
 		v.origin, v.known = Column{}, true
 		if v.how == Plain {
 			v.how = Expression
@@ -497,22 +501,34 @@ func (p *part) jsonAggregate(c *pg.JsonAggConstructor, sc *scope, args ...*pg.No
 		}
 	}
 	p.testExpr(c.GetAggFilter(), sc)
+	frame := constant(0)
 	if c.GetOver() != nil {
-		p.over(c.Over, sc)
+		frame = p.over(c.Over, sc)
 	}
 	v := p.exprs(p.jsonType(c.GetOutput()), args, sc)
 	if v.how != Constant && v.how != Opaque {
 		v.how = Aggregate
 	}
-	return v
+	return p.framed(v, frame, sc)
 }
 
-// over records the window that a call runs over.
-func (p *part) over(w *pg.WindowDef, sc *scope) {
+// over records the window that a call runs over. It returns what the edges of
+// its frame are computed from: they decide how many rows the call sees.
+func (p *part) over(w *pg.WindowDef, sc *scope) value {
 	if w.Name != "" {
-		return // its definition was recorded with the WINDOW clause
+		w = sc.windows[w.Name] // recorded with the WINDOW clause
+	} else {
+		p.window(w, sc)
 	}
-	p.window(w, sc)
+	return p.combine(0, p.expr(w.GetStartOffset(), sc), p.expr(w.GetEndOffset(), sc))
+}
+
+// framed returns the result of a call over a window.
+func (p *part) framed(v, frame value, sc *scope) value {
+	if len(frame.src) > 0 {
+		v = derived(p.combine(v.typ, v, frame))
+	}
+	return p.made(v, sc)
 }
 
 // operatorExpr analyzes what the grammar calls a_expr: operators, IN, LIKE,

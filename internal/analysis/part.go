@@ -23,6 +23,7 @@ type analyzer struct {
 	// subqueries are the names of the columns of scalar subqueries.
 	subqueries map[*pg.SubLink]string
 	called     []*catalog.Function // what the last call by name may mean
+	rows       Columns             // what decides how many rows the last query gives, see scope
 	exhausted  string              // which limit was reached, or ""
 	with       *cte                // the WITH query that is being analyzed
 	tooDeep    bool                // they go through too many others

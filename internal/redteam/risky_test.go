@@ -3,8 +3,8 @@ package redteam_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -145,6 +145,9 @@ func TestInference(t *testing.T) {
 							}
 							list := client.run(t.Context(), steps, args, c.simpleOnly())
 							outcomes[guess] = seen(list)
+							if guess && strings.Contains(strings.Join(steps, ""), "pg_sleep") && slept(list) {
+								outcomes[guess] += "slow"
+							}
 						})
 					}
 					verdict := "same"
@@ -166,14 +169,13 @@ func TestInference(t *testing.T) {
 func seen(list []*outcome) string {
 	out := ""
 	for _, o := range list {
-		slow := o.took > 600*time.Millisecond
 		refused := ""
 		if o.refused != nil {
 			refused = "refused"
 		} else if o.err != nil {
 			refused = o.err.Error()
 		}
-		out += fmt.Sprintf("step %d: rows %q tag %s error %s slow %v\n", o.step, o.rows, o.tag, refused, slow)
+		out += fmt.Sprintf("step %d: rows %q tag %s error %s\n", o.step, o.rows, o.tag, refused)
 	}
 	return out
 }
