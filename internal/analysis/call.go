@@ -39,6 +39,9 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		p.testExpr(sb.Node, sc)
 		p.sortOperator(sb, sc)
 	}
+	if fc.AggDistinct {
+		p.test(p.combine(0, args...).src)
+	}
 	if fc.AggFilter != nil {
 		p.testExpr(fc.AggFilter, sc)
 	}
@@ -312,6 +315,7 @@ func (p *part) call(f *catalog.Function, args []value, loc int) value {
 	case p.isBuiltin(f):
 		return p.builtinCall(f, args, loc)
 	case p.constructsRange(f):
+		p.probe(p.combine(0, args...).src)
 		return p.result(f, args)
 	}
 	p.a.depends[f.OID] = struct{}{}
@@ -763,7 +767,11 @@ func (p *part) operator(name []string, args []value, loc int) value {
 		}
 	}
 	if pure {
-		return derived(p.combine(typ, args...))
+		v := derived(p.combine(typ, args...))
+		if !compares[bare] && !(bare == "||" && typ == textOID) {
+			p.probe(v.src)
+		}
+		return v
 	}
 	var vs []value
 	for _, o := range fits {
@@ -777,6 +785,9 @@ func (p *part) operator(name []string, args []value, loc int) value {
 	}
 	return derived(p.combine(typ, vs...))
 }
+
+// compares are operators that do not fail, whatever they compare.
+var compares = setOfNames("= <> != < > <= >=")
 
 func (p *part) anyRow(args []value) bool {
 	for _, a := range args {
@@ -827,6 +838,11 @@ func (p *part) cast(v value, to catalog.OID, name *pg.TypeName, context byte) va
 	}
 	p.domainChecks(to, v)
 	r := derived(p.combine(to, vs...))
+	switch to {
+	case textOID, varcharOID, nameOID, bpcharOID:
+	default:
+		p.probe(r.src)
+	}
 	if rel := p.rowRelation(to); rel != nil && fields != nil {
 		i := 0
 		for _, c := range rel.Columns {

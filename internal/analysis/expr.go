@@ -22,6 +22,7 @@ const (
 	xmlOID         catalog.OID = 142
 	float8OID      catalog.OID = 701
 	unknownOID     catalog.OID = 705
+	bpcharOID      catalog.OID = 1042
 	varcharOID     catalog.OID = 1043
 	dateOID        catalog.OID = 1082
 	timeOID        catalog.OID = 1083
@@ -72,7 +73,9 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 	case *pg.Node_AExpr:
 		return p.operatorExpr(e.AExpr, sc)
 	case *pg.Node_BoolExpr:
-		return p.exprs(boolOID, e.BoolExpr.Args, sc)
+		v := p.exprs(boolOID, e.BoolExpr.Args, sc)
+		p.probe(v.src) // x OR NULL
+		return v
 	case *pg.Node_NullTest:
 		return p.exprs(boolOID, []*pg.Node{e.NullTest.Arg}, sc)
 	case *pg.Node_BooleanTest:
@@ -112,7 +115,9 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 			t = boolOID
 		}
 		args := append(append([]*pg.Node{}, e.XmlExpr.NamedArgs...), e.XmlExpr.Args...)
-		return p.exprs(t, args, sc)
+		v := p.exprs(t, args, sc)
+		p.probe(v.src)
+		return v
 	case *pg.Node_XmlSerialize:
 		return p.exprs(p.typeOf(e.XmlSerialize.TypeName), []*pg.Node{e.XmlSerialize.Expr}, sc)
 	case *pg.Node_ResTarget: // a named part of an XML element
@@ -324,6 +329,7 @@ func (p *part) indirect(v value, ind []*pg.Node, sc *scope) value {
 			}
 			fields := v.fields
 			v = derived(p.combine(p.subscripted(v.typ, i.AIndices.IsSlice), idx...))
+			p.probe(v.src)
 			v.fields = fields
 		case *pg.Node_AStar:
 			// Expanded by the target list; elsewhere the whole value.
@@ -465,6 +471,7 @@ func (p *part) subLink(s *pg.SubLink, sc *scope) value {
 		}
 		left := p.expr(s.Testexpr, sc)
 		vs := append([]value{left}, fieldValues(cols)...)
+		p.probe(p.combine(boolOID, vs...).src)
 		if len(cols) == 1 {
 			v := p.operator(op, []value{left, cols[0].value}, int(s.Location))
 			v.typ = boolOID
@@ -574,6 +581,7 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 		right := p.expr(e.Rexpr, sc)
 		v := p.operator(op, []value{left, p.elementOf(right)}, loc)
 		v.typ = boolOID
+		p.probe(v.src)
 		return v
 	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
 		v := p.operator([]string{"="}, []value{left, p.expr(e.Rexpr, sc)}, loc)
@@ -582,7 +590,9 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 	case pg.A_Expr_Kind_AEXPR_NULLIF:
 		right := p.expr(e.Rexpr, sc)
 		p.operator([]string{"="}, []value{left, right}, loc)
-		return derived(p.combine(left.typ, left, right))
+		v := derived(p.combine(left.typ, left, right))
+		p.probe(v.src)
+		return v
 	case pg.A_Expr_Kind_AEXPR_IN:
 		r := value{how: Constant, typ: boolOID, known: true}
 		var last value
@@ -600,6 +610,7 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 			}
 			last = v
 		}
+		p.probe(r.src) // x IN ('y', NULL)
 		return r
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
 		return p.operator(op, []value{left, p.expr(e.Rexpr, sc)}, loc)
@@ -614,7 +625,9 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 			vs = append(vs, v)
 			p.operator([]string{[]string{">=", "<="}[i%2]}, []value{left, v}, loc)
 		}
-		return p.combine(boolOID, vs...)
+		v := p.combine(boolOID, vs...)
+		p.probe(v.src)
+		return v
 	}
 	p.unknown("an operator expression of kind "+e.Kind.String(), loc)
 	return p.everything(sc)
@@ -625,7 +638,9 @@ func (p *part) rowCompare(op []string, left, right value, loc int) value {
 	for i := range min(len(left.fields), len(right.fields)) {
 		p.operator(op, []value{left.fields[i].value, right.fields[i].value}, loc)
 	}
-	return p.combine(boolOID, left, right)
+	v := p.combine(boolOID, left, right)
+	p.probe(v.src)
+	return v
 }
 
 // elementOf returns a value like v of its array type's element type.

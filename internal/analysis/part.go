@@ -130,6 +130,7 @@ type recorder struct {
 	uses    map[useKey]*useColumns
 	tests   map[Column]struct{}
 	defined map[Column]struct{}
+	probes  map[Column]struct{}
 	touched map[Column]struct{}
 	effects map[string]struct{}
 	unknown map[string]struct{}
@@ -154,6 +155,7 @@ func newRecorder(st *Statement) *recorder {
 		uses:    map[useKey]*useColumns{},
 		tests:   map[Column]struct{}{},
 		defined: map[Column]struct{}{},
+		probes:  map[Column]struct{}{},
 		touched: map[Column]struct{}{},
 		effects: map[string]struct{}{},
 		unknown: map[string]struct{}{},
@@ -195,6 +197,17 @@ func (p *part) test(cols Columns) {
 	}
 	for _, c := range cols {
 		into[c] = struct{}{}
+	}
+}
+
+// probe records columns whose values decide whether an expression of the text
+// is NULL or fails.
+func (p *part) probe(cols Columns) {
+	if p.defined {
+		return
+	}
+	for _, c := range cols {
+		p.rec.probes[c] = struct{}{}
 	}
 }
 
@@ -277,6 +290,7 @@ func (r *recorder) finish() {
 	}
 	st.Tests = setOf(r.tests)
 	st.DefinedTests = setOf(r.defined)
+	st.Probes = setOf(r.probes)
 	st.Touched = setOf(r.touched)
 	if len(st.Writes) > 0 {
 		st.Classes |= Write

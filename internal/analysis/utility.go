@@ -178,6 +178,9 @@ func (p *part) absorbReads(st *Statement) {
 	for _, c := range st.DefinedTests {
 		p.rec.defined[c] = struct{}{}
 	}
+	for _, c := range st.Probes {
+		p.rec.probes[c] = struct{}{}
+	}
 	for _, c := range st.Touched {
 		p.rec.touched[c] = struct{}{}
 	}

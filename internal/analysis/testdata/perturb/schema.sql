@@ -80,7 +80,7 @@ CREATE FUNCTION p_sqlerrm() RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM na
 CREATE FUNCTION p_stacked() RETURNS text LANGUAGE plpgsql AS $$ DECLARE m text; BEGIN RAISE EXCEPTION 'no %', (SELECT mail FROM person WHERE id = 2); EXCEPTION WHEN OTHERS THEN GET STACKED DIAGNOSTICS m = MESSAGE_TEXT; RETURN m; END $$;
 CREATE FUNCTION p_raise_loop() RETURNS text LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN FOR r IN SELECT id FROM person WHERE pay < 30 ORDER BY id DESC LOOP RETURN 'first ' || r.id; END LOOP; RETURN NULL; END $$;
 CREATE FUNCTION p_while() RETURNS int LANGUAGE plpgsql AS $$ DECLARE n int := 0; BEGIN WHILE n < (SELECT rank FROM person WHERE id = 2) LOOP n := n + 1; EXIT WHEN n > 5000; END LOOP; RETURN n; END $$;
-CREATE FUNCTION p_exit() RETURNS int LANGUAGE plpgsql AS $$ DECLARE n int := 0; BEGIN LOOP n := n + 1; EXIT WHEN n > (SELECT length(name) FROM person WHERE id = 1); CONTINUE WHEN n < 3; END LOOP; RETURN n; END $$;
+CREATE FUNCTION p_exit() RETURNS int LANGUAGE plpgsql AS $$ DECLARE n int := 0; BEGIN LOOP n := n + 1; EXIT WHEN n > coalesce((SELECT length(name) FROM person WHERE id = 1), 99); CONTINUE WHEN n < 3; END LOOP; RETURN n; END $$;
 CREATE FUNCTION p_for_bounds() RETURNS int LANGUAGE plpgsql AS $$ DECLARE n int := 0; BEGIN FOR i IN 1..(SELECT max(id) FROM child) LOOP n := n + 2; END LOOP; RETURN n; END $$;
 CREATE FUNCTION p_assert() RETURNS text LANGUAGE plpgsql AS $$ BEGIN ASSERT (SELECT max(pay) FROM person) < 55, 'rich'; RETURN 'poor'; EXCEPTION WHEN ASSERT_FAILURE THEN RETURN 'is rich'; END $$;
 CREATE FUNCTION p_record_out(OUT r person) LANGUAGE plpgsql AS $$ BEGIN r.name := (SELECT memo FROM bill WHERE id = 2); r.mail := 'k'; END $$;
