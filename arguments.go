@@ -4,6 +4,10 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -65,12 +69,71 @@ options:
 			return call{}, fmt.Errorf("rewrite query failed: %w", err)
 		}
 		// pgx does not look for options in what a rewriter returns.
+		k.args = slices.Clone(k.args)
 		k.pass = append(k.pass, rewritten{k.sql, k.args})
+	}
+	for i, v := range k.args {
+		var err error
+		if k.args[i], err = frozen(v); err != nil {
+			return call{}, fmt.Errorf("failed to encode args[%d]: %w", i, err)
+		}
 	}
 	if !query && len(k.args) == 0 || query && k.sql == "" {
 		k.mode = pgx.QueryExecModeSimpleProtocol
 	}
 	return k, nil
+}
+
+// frozen is an argument in a form that stays what it is: it is read for the
+// record, for the approver and for the server, and whoever made it could let it
+// be another thing each time. What a type encodes by methods of pgx alone, and
+// what it holds behind maps and slices, is not followed.
+func frozen(v any) (any, error) {
+	switch v := v.(type) {
+	case nil, string, int64, int, int32, bool, float64, time.Time:
+		return v, nil
+	case []byte:
+		return slices.Clone(v), nil
+	}
+	rv := reflect.ValueOf(v)
+	nilPointer := rv.Kind() == reflect.Pointer && rv.IsNil()
+	if d, ok := v.(driver.Valuer); ok {
+		t := rv.Type()
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		switch {
+		case nilPointer && t.Implements(reflect.TypeFor[driver.Valuer]()):
+			return nil, nil // as in database/sql and pgx: a value's method on no value
+		case strings.HasPrefix(t.PkgPath(), "github.com/jackc/pgx/v5/"):
+			// pgx encodes its own types by what they hold.
+			if rv.Kind() == reflect.Pointer && t.Implements(reflect.TypeFor[driver.Valuer]()) {
+				return rv.Elem().Interface(), nil
+			}
+			return v, nil
+		}
+		plain, err := d.Value()
+		if err != nil {
+			return nil, err
+		}
+		if _, again := plain.(driver.Valuer); again {
+			return nil, fmt.Errorf("%T.Value gives a driver.Valuer", v)
+		}
+		return frozen(plain)
+	}
+	if rv.Kind() != reflect.Pointer || nilPointer {
+		return v, nil
+	}
+	switch e := rv.Elem(); e.Kind() {
+	case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint8,
+		reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64, reflect.String, reflect.Pointer:
+		return frozen(e.Interface())
+	case reflect.Struct:
+		if t, ok := e.Interface().(time.Time); ok {
+			return t, nil
+		}
+	}
+	return v, nil
 }
 
 // rewrite runs the rewriter without a connection: it belongs to the author of

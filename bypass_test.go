@@ -18,6 +18,7 @@ import (
 
 	"github.com/guardedpg/guardedpg"
 	"github.com/guardedpg/guardedpg/approve"
+	"github.com/guardedpg/guardedpg/approve/approvetest"
 	"github.com/guardedpg/guardedpg/audit"
 	"github.com/guardedpg/guardedpg/guard"
 	"github.com/guardedpg/guardedpg/identity"
@@ -424,4 +425,41 @@ func TestCommitErrorsAreReduced(t *testing.T) {
 	require.ErrorAs(t, err, &server)
 	require.Equal(t, "23505", server.Code)
 	require.NotContains(t, fmt.Sprintf("%+v", *server), canary)
+}
+
+// counted is an argument that is another one each time it is looked at.
+type counted struct{ calls *int }
+
+func (c counted) Value() (driver.Value, error) {
+	*c.calls++
+	return int64(*c.calls), nil
+}
+
+// What is recorded and approved is what runs, also where an argument changes
+// meanwhile.
+func TestArgumentsThatChange(t *testing.T) {
+	inModes(t, func(t *testing.T, f fixture) {
+		calls, got := 0, 0
+		require.NoError(t, f.db.QueryRow("SELECT $1::int4", counted{&calls}).Scan(&got))
+		require.Equal(t, 1, calls)
+		require.Equal(t, 1, got)
+
+		id := 1
+		f.approver.Answer(func(r approve.Request) (approve.Grant, error) {
+			id = 2
+			return approve.Grant{Request: r.ID, Digest: r.Digest, By: []identity.Identity{approvetest.Person("ann", r.Groups...)}, At: r.Created}, nil
+		})
+		_, err := f.db.Exec("DELETE FROM orders WHERE id = $1", &id)
+		require.NoError(t, err)
+		var left []int
+		rows, err := f.plain.Query("SELECT id FROM orders ORDER BY id")
+		require.NoError(t, err)
+		defer rows.Close()
+		for rows.Next() {
+			var n int
+			require.NoError(t, rows.Scan(&n))
+			left = append(left, n)
+		}
+		require.Equal(t, []int{2, 3}, left)
+	})
 }
