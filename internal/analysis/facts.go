@@ -263,6 +263,7 @@ type Statement struct {
 	// Probes are the columns whose values decide whether what the text computes
 	// is NULL or an error, which no mask hides.
 	Probes   Columns
+	made     Columns // those of Tests that make rows, see scope.rows
 	Reads    []Use
 	Writes   []Use
 	Bounds   []Bound

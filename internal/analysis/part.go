@@ -131,6 +131,7 @@ type recorder struct {
 	tests   map[Column]struct{}
 	defined map[Column]struct{}
 	probes  map[Column]struct{}
+	made    map[Column]struct{}
 	touched map[Column]struct{}
 	effects map[string]struct{}
 	unknown map[string]struct{}
@@ -156,6 +157,7 @@ func newRecorder(st *Statement) *recorder {
 		tests:   map[Column]struct{}{},
 		defined: map[Column]struct{}{},
 		probes:  map[Column]struct{}{},
+		made:    map[Column]struct{}{},
 		touched: map[Column]struct{}{},
 		effects: map[string]struct{}{},
 		unknown: map[string]struct{}{},
@@ -197,6 +199,14 @@ func (p *part) test(cols Columns) {
 	}
 	for _, c := range cols {
 		into[c] = struct{}{}
+	}
+}
+
+// makes records columns whose values make rows.
+func (p *part) makes(rows Columns) {
+	p.test(rows)
+	for _, c := range rows {
+		p.rec.made[c] = struct{}{}
 	}
 }
 
@@ -291,6 +301,7 @@ func (r *recorder) finish() {
 	st.Tests = setOf(r.tests)
 	st.DefinedTests = setOf(r.defined)
 	st.Probes = setOf(r.probes)
+	st.made = setOf(r.made)
 	st.Touched = setOf(r.touched)
 	if len(st.Writes) > 0 {
 		st.Classes |= Write

@@ -52,7 +52,7 @@ func (p *part) limit(sel *pg.SelectStmt, cols []field, sc *scope) []field {
 			v = p.combine(0, v, p.expr(n, sc))
 		}
 	}
-	p.test(v.src)
+	p.makes(v.src)
 	if len(v.src) == 0 {
 		return cols
 	}
@@ -518,7 +518,7 @@ func (p *part) rangeFunction(rf *pg.RangeFunction, sc *scope) *source {
 			cols = append(cols, field{name, v})
 		}
 	}
-	p.test(rows)
+	p.makes(rows)
 	if rf.Ordinality {
 		cols = append(cols, field{"ordinality", p.ordinal(int8OID, rows)})
 	}
@@ -593,7 +593,7 @@ func (p *part) rangeTableFunc(tf *pg.RangeTableFunc, sc *scope) *source {
 		}
 	}
 	rows := p.combine(0, base...).src
-	p.test(rows)
+	p.makes(rows)
 	var cols []field
 	for _, n := range tf.Columns {
 		c := n.GetRangeTableFuncCol()
@@ -632,7 +632,7 @@ func (p *part) targets(list []*pg.Node, sc *scope) []field {
 			continue
 		}
 		v := p.expr(rt.Val, sc)
-		p.test(v.rows)
+		p.makes(v.rows)
 		sc.rows = sc.rows.Union(v.rows)
 		v.set, v.rows = false, nil
 		name := rt.Name

@@ -178,6 +178,9 @@ func (p *part) absorbReads(st *Statement) {
 	for _, c := range st.DefinedTests {
 		p.rec.defined[c] = struct{}{}
 	}
+	for _, c := range st.made {
+		p.rec.made[c] = struct{}{}
+	}
 	for _, c := range st.Probes {
 		p.rec.probes[c] = struct{}{}
 	}
@@ -290,6 +293,9 @@ func (p *part) explain(s *pg.ExplainStmt) []field {
 		}
 	}
 	plan.src = plan.src.Union(p.inlined())
+	if analyze { // it says how many rows came
+		plan.src = plan.src.Union(inner.made)
+	}
 	if len(plan.src) > 0 {
 		plan.how = Expression
 	}
