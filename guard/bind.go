@@ -418,14 +418,17 @@ func (b *Bound) derive(rel *catalog.Relation, col *catalog.Column, seeds analysi
 }
 
 // codeMask shows a function's body without constants, which may hold what no
-// column holds.
-var codeMask = func() mask.Spec {
-	spec, err := mask.Parse("code", nil)
+// column holds; textMask shows a comment without what looks like personal
+// data.
+var codeMask, textMask = mustParse("code"), mustParse("text")
+
+func mustParse(name string) mask.Spec {
+	spec, err := mask.Parse(name, nil)
 	if err != nil {
 		panic(err)
 	}
 	return spec
-}()
+}
 
 // bindSystem protects what the system catalogs tell of tables' values, other
 // sessions' statements and secrets, as soon as anything is protected.
@@ -433,13 +436,18 @@ func (b *Bound) bindSystem(lin lineage) {
 	if len(b.protected) == 0 || lin.system == nil {
 		return
 	}
-	index, check := b.literals()
+	index, check, comment := b.literals()
 	for column, kind := range lin.system() {
-		if b.protected[column] != nil || kind == analysis.SystemIndex && !index || kind == analysis.SystemCheck && !check {
+		if b.protected[column] != nil || kind == analysis.SystemIndex && !index || kind == analysis.SystemCheck && !check ||
+			kind == analysis.SystemComment && !comment {
 			continue
 		}
 		p := &protection{column: column, rule: "guard.catalog", never: true, name: "a result of a function of the server"}
-		if kind != analysis.SystemValues {
+		switch kind {
+		case analysis.SystemValues:
+		case analysis.SystemComment:
+			p.spec = textMask
+		default:
 			p.spec = codeMask
 		}
 		if rel := b.cat.Relation(column.Rel); rel != nil && column.Att != analysis.ResultAtt && rel.Column(column.Att) != nil {
@@ -450,8 +458,9 @@ func (b *Bound) bindSystem(lin lineage) {
 }
 
 // literals reports whether indexes or constraints of relations with protected
-// columns hold string constants, which may be values of those columns.
-func (b *Bound) literals() (index, check bool) {
+// columns hold string constants, which may be values of those columns, and
+// whether comments on them hold what looks like one.
+func (b *Bound) literals() (index, check, comment bool) {
 	for column := range b.protected {
 		rel := b.cat.Relation(column.Rel)
 		if rel == nil {
@@ -463,8 +472,13 @@ func (b *Bound) literals() (index, check bool) {
 		for _, c := range rel.Checks {
 			check = check || strings.Contains(c.Expr, "'")
 		}
+		comments := rel.Comment
+		for _, c := range rel.Columns {
+			comments += "\n" + c.Comment
+		}
+		comment = comment || len(mask.Entities(comments)) > 0
 	}
-	return index, check
+	return index, check, comment
 }
 
 // expandDirect is expand before byRel is made.

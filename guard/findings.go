@@ -64,12 +64,18 @@ func (b *Bound) find(s *statementPlan, depends []catalog.OID) {
 		add(finding{verdict: Hold, code: CodeDefinition, rule: "guard.code", reason: reason,
 			hint: "run the query itself instead of defining it"})
 	}
-	if s.tests = b.expand(st.Tests); len(s.tests) > 0 {
-		verdict := map[Predicates]Verdict{HoldTests: Hold, DenyTests: Deny}
-		if v, ok := verdict[b.engine.policy.Predicates]; ok {
+	s.tests = b.expand(st.Tests)
+	verdict := map[Predicates]Verdict{HoldTests: Hold, DenyTests: Deny}
+	if v, ok := verdict[b.engine.policy.Predicates]; ok {
+		if len(s.tests) > 0 {
 			add(finding{verdict: v, code: CodePredicate, rule: "guard.predicates", cols: s.tests,
 				reason: "protected columns decide which rows come: " + few(names(s.tests)),
 				hint:   "select by other columns"})
+		}
+		if probes := b.expand(st.Probes); len(probes) > 0 {
+			add(finding{verdict: v, code: CodePredicate, rule: "guard.predicates", cols: probes,
+				reason: "whether what it computes is NULL or an error tells of protected columns: " + few(names(probes)),
+				hint:   "select the columns as they are"})
 		}
 	}
 }

@@ -75,10 +75,13 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 	if f.Name == "setval" {
 		p.rec.st.Classes |= SequenceSet
 	}
+	passed := p.combine(0, args...)
+	if !total[f.Name] {
+		p.probe(passed.src)
+	}
 	if class&^builtin.Harmless == 0 || f.Name == "ts_rewrite" && len(args) == 3 {
 		return v
 	}
-	passed := p.combine(0, args...)
 	for _, e := range effectsOf {
 		if class&e.class == 0 {
 			continue
@@ -116,6 +119,22 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 		}
 	}
 	return v
+}
+
+// total are functions that never fail, and are NULL for NULL alone, at least
+// where no more than one argument varies.
+var total = setOfNames(`lower upper initcap reverse length char_length character_length octet_length bit_length
+	concat btrim ltrim rtrim left right ascii md5 quote_literal quote_nullable to_json to_jsonb row_to_json array_to_json
+	json_build_array jsonb_build_array text varchar bpchar name abs round ceil ceiling floor sign cardinality pg_typeof
+	count min max sum avg array_agg string_agg json_agg jsonb_agg any_value bool_and bool_or every
+	row_number rank dense_rank percent_rank cume_dist`)
+
+func setOfNames(names string) map[string]bool {
+	all := map[string]bool{}
+	for _, n := range strings.Fields(names) {
+		all[n] = true
+	}
+	return all
 }
 
 // userColumns reports whether any of the columns holds data of users.
@@ -215,10 +234,11 @@ type SystemData uint8
 
 // The kinds of system data.
 const (
-	SystemValues SystemData = iota + 1 // values of tables, other sessions' statements, secrets
-	SystemCode                         // bodies of functions, whose literals nobody has reviewed
-	SystemIndex                        // definitions of indexes
-	SystemCheck                        // definitions of constraints
+	SystemValues  SystemData = iota + 1 // values of tables, other sessions' statements, secrets
+	SystemCode                          // bodies of functions, whose literals nobody has reviewed
+	SystemIndex                         // definitions of indexes
+	SystemCheck                         // definitions of constraints
+	SystemComment                       // comments, which may give a value as an example
 )
 
 type systemKey struct{}
@@ -270,5 +290,6 @@ var systemCode = map[string]SystemData{
 	"pg_proc.prosrc": SystemCode, "pg_proc.prosqlbody": SystemCode, "routines.routine_definition": SystemCode,
 	"pg_get_functiondef": SystemCode, "pg_get_function_sqlbody": SystemCode,
 	"pg_index.indpred": SystemIndex, "pg_index.indexprs": SystemIndex, "pg_indexes.indexdef": SystemIndex, "pg_get_indexdef": SystemIndex,
+	"pg_description.description": SystemComment, "obj_description": SystemComment, "col_description": SystemComment,
 	"pg_constraint.conbin": SystemCheck, "check_constraints.check_clause": SystemCheck, "pg_get_constraintdef": SystemCheck,
 }

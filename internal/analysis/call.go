@@ -43,16 +43,18 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		for _, a := range args {
 			p.compared(a)
 		}
+		p.test(p.combine(0, args...).src)
 	}
 	if fc.AggFilter != nil {
 		p.testExpr(fc.AggFilter, sc)
 	}
+	frame := constant(0)
 	if fc.Over != nil {
-		p.over(fc.Over, sc)
+		frame = p.over(fc.Over, sc)
 	}
 	p.a.called = nil
 	if fc.AggStar {
-		return p.aggregateResult(name, args, constant(int8OID))
+		return p.framed(p.aggregateResult(name, args, constant(int8OID)), frame, sc)
 	}
 	if len(name) == 1 && len(args) == 1 && argNames[0] == "" && fc.Funcformat != pg.CoercionForm_COERCE_SQL_SYNTAX {
 		// f(x) is also x.f for a row x (manual, section 8.16.5); a column wins.
@@ -77,7 +79,21 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		return v
 	}
 	p.setting(name, fc.Args)
-	return p.callNamed(name, fs, args, argNames, loc)
+	v := p.callNamed(name, fs, args, argNames, loc)
+	if slices.ContainsFunc(p.a.called, p.counts) {
+		v = p.framed(v, frame, sc)
+	}
+	return v
+}
+
+// counts reports whether the result of an aggregate or a window function says
+// how many rows it saw, or stood before. That of the others is the same however
+// often each row comes.
+func (p *part) counts(f *catalog.Function) bool {
+	if f.Kind != 'a' {
+		return f.Kind == 'w'
+	}
+	return !p.isBuiltin(f) || !slices.Contains([]string{"min", "max", "any_value", "avg", "bool_and", "bool_or", "every", "bit_and", "bit_or"}, f.Name)
 }
 
 // callNamed calls what a name with these arguments may mean: every overload
@@ -302,6 +318,7 @@ func (p *part) call(f *catalog.Function, args []value, loc int) value {
 	case p.isBuiltin(f):
 		return p.builtinCall(f, args, loc)
 	case p.constructsRange(f):
+		p.probe(p.combine(0, args...).src)
 		return p.result(f, args)
 	}
 	p.a.depends[f.OID] = struct{}{}
@@ -327,6 +344,9 @@ func (p *part) call(f *catalog.Function, args []value, loc int) value {
 		}
 		v := p.plpgsql(f, args, nil)
 		p.domainChecks(f.Result, v)
+		if v.set {
+			v.rows = p.combine(0, args...).src
+		}
 		return v
 	}
 	p.effect(Dynamic, "calls "+funcName(f)+", which is written in "+f.Language+" and cannot be analyzed")
@@ -413,6 +433,9 @@ func (p *part) result(f *catalog.Function, args []value) value {
 			v.fields = append(v.fields, field{name, o})
 		}
 		v.typ = recordOID
+	}
+	if f.ReturnsSet {
+		v.rows = v.src
 	}
 	return v
 }
@@ -620,9 +643,11 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 	q := p.within("function "+funcName(f), f.OID, names, parameterValues{f.Name, f.ArgNames, typed})
 	var cols []field
 	returns := false
+	p.a.rows = nil
 	for _, s := range stmts {
 		cols, returns = q.statement(s)
 	}
+	rows := p.a.rows
 	v := p.result(f, nil)
 	if !returns || f.Result == 2278 { // void
 		return constant(f.Result)
@@ -632,7 +657,10 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 		if c.fields != nil && (v.fields != nil || p.rowRelation(f.Result) != nil) {
 			cols = c.fields
 		} else if v.fields == nil && p.rowRelation(f.Result) == nil {
-			c.set = f.ReturnsSet
+			c.set, c.rows = f.ReturnsSet, nil
+			if c.set {
+				c.rows = rows
+			}
 			typ := p.resultType(f, args)
 			if typ == 0 {
 				typ = c.typ
@@ -643,7 +671,10 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 		}
 	}
 	r := p.row(f.Result, slices.Clone(cols))
-	r.set = f.ReturnsSet
+	r.set, r.rows = f.ReturnsSet, nil
+	if r.set {
+		r.rows = rows
+	}
 	if rel := p.rowRelation(f.Result); rel != nil {
 		i := 0
 		for _, c := range rel.Columns {
@@ -759,7 +790,11 @@ func (p *part) operator(name []string, args []value, loc int) value {
 		for _, a := range args { // rows, arrays and ranges are compared part by part
 			p.compared(a)
 		}
-		return derived(p.combine(typ, args...))
+		v := derived(p.combine(typ, args...))
+		if !compares[bare] && !(bare == "||" && typ == textOID) {
+			p.probe(v.src)
+		}
+		return v
 	}
 	var vs []value
 	for _, o := range fits {
@@ -838,6 +873,9 @@ func (p *part) preferOperators(ops []*catalog.Operator, args []value) []*catalog
 	return of
 }
 
+// compares are operators that do not fail, whatever they compare.
+var compares = setOfNames("= <> != < > <= >=")
+
 func (p *part) anyRow(args []value) bool {
 	for _, a := range args {
 		if a.fields != nil || a.typ == recordOID || p.rowRelation(a.typ) != nil {
@@ -887,6 +925,11 @@ func (p *part) cast(v value, to catalog.OID, name *pg.TypeName, context byte) va
 	}
 	p.domainChecks(to, v)
 	r := derived(p.combine(to, vs...))
+	switch to {
+	case textOID, varcharOID, nameOID, bpcharOID:
+	default:
+		p.probe(r.src)
+	}
 	if rel := p.rowRelation(to); rel != nil && fields != nil {
 		i := 0
 		for _, c := range rel.Columns {

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"maps"
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
@@ -78,7 +79,19 @@ func (p *part) cteResult(c *cte) []field {
 		}
 		for range 20 {
 			c.looping = false
-			cols := c.columns(p, p.query(sel, around), names)
+			var cols []field
+			tests := p.testsOf(func() { cols = c.columns(p, p.query(sel, around), names) })
+			c.rows = c.rows.Union(p.a.rows)
+			if c.looping && len(tests) > 0 {
+				// Predicates decide how often it goes round, and so how far it
+				// counts.
+				c.rows = c.rows.Union(tests)
+				for i := range cols {
+					if computes(sel.Rarg, i) {
+						cols[i].value = derived(p.combine(cols[i].typ, cols[i].value, value{src: tests, how: Expression}))
+					}
+				}
+			}
 			same := len(cols) == len(c.cols)
 			if c.cols != nil {
 				for i := range cols {
@@ -119,6 +132,7 @@ func (p *part) cteResult(c *cte) []field {
 		}
 	} else {
 		cols, returns := p.statementIn(c.node.Ctequery, around)
+		c.rows = p.a.rows
 		c.cols = rename(slices.Clone(cols), names)
 		if !returns {
 			c.cols = nil
@@ -126,6 +140,35 @@ func (p *part) cteResult(c *cte) []field {
 	}
 	c.state = 2
 	return c.cols
+}
+
+// computes reports whether output i of a SELECT is more than a column or a
+// constant.
+func computes(sel *pg.SelectStmt, i int) bool {
+	if sel.Op != pg.SetOperation_SETOP_NONE || len(sel.ValuesLists) > 0 {
+		return true
+	}
+	for j, n := range sel.TargetList {
+		ref := n.GetResTarget().GetVal().GetColumnRef()
+		if ref != nil && ref.Fields[len(ref.Fields)-1].GetAStar() != nil {
+			return true // which output this is cannot be told
+		}
+		if i == j {
+			return ref == nil && n.GetResTarget().GetVal().GetAConst() == nil
+		}
+	}
+	return false
+}
+
+// testsOf returns what is tested by what f analyzes.
+func (p *part) testsOf(f func()) Columns {
+	tests, defined := p.rec.tests, p.rec.defined
+	p.rec.tests, p.rec.defined = map[Column]struct{}{}, map[Column]struct{}{}
+	f()
+	all := setOf(p.rec.tests).Union(setOf(p.rec.defined))
+	maps.Copy(p.rec.tests, tests)
+	maps.Copy(p.rec.defined, defined)
+	return all
 }
 
 func sameFields(a, b []field) bool {

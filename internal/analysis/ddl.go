@@ -505,7 +505,7 @@ func rowScope(p *part, rel *catalog.Relation, row map[int16]value) *scope {
 func columnValue(rel *catalog.Relation, c catalog.Column, row map[int16]value) value {
 	if v, ok := row[c.Num]; ok {
 		v.typ = c.Type
-		v.untyped, v.set = false, false
+		v.untyped, v.set, v.rows = false, false, nil
 		return v
 	}
 	col := Column{rel.OID, c.Num}

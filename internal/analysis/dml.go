@@ -84,7 +84,14 @@ func (p *part) insert(s *pg.InsertStmt, around *scope) ([]field, bool) {
 	rel, src := p.written(s.Relation)
 	var cols []field
 	if s.SelectStmt != nil {
-		cols = p.query(s.SelectStmt.GetSelectStmt(), sc)
+		p.a.rows = nil
+		cols = slices.Clone(p.query(s.SelectStmt.GetSelectStmt(), sc))
+		if rows := p.a.rows; len(rows) > 0 {
+			// Counting what was written gives back what made the rows.
+			for i, c := range cols {
+				cols[i].value = derived(p.combine(c.typ, c.value, value{src: rows, how: Expression}))
+			}
+		}
 	}
 	if rel == nil {
 		return p.unknownReturning(s.ReturningList)

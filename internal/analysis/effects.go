@@ -401,6 +401,7 @@ func (p *part) consequences(rel *catalog.Relation, act Action, row newRow, assig
 			}
 		}
 		p.partitionKey(rel, sc)
+		p.rivals(rel, act, row, assigned)
 	}
 	p.foreignKeys(rel, act, row, assigned, parent)
 }
@@ -466,6 +467,80 @@ func (p *part) indexes(rel *catalog.Relation, sc *scope) {
 			p.evaluate(rel, step, i.Predicate, sc)
 		}
 	}
+}
+
+// rivals records that whether a row is accepted tells what is stored: in the
+// columns of unique indexes and exclusion constraints, and in those that foreign
+// keys refer to.
+func (p *part) rivals(rel *catalog.Relation, act Action, row newRow, assigned map[int16]value) {
+	given := func(n int16) bool {
+		if act == Insert && rel.Column(n) != nil && p.defaultOf(*rel.Column(n)) != "" {
+			return true
+		}
+		_, ok := assigned[n]
+		_, made := row[n] // by a trigger
+		return ok || made && act == Update && rel.Column(n) != nil && rel.Column(n).Generated == 0
+	}
+	for _, cols := range p.exclusive(rel) {
+		if act == Insert || slices.ContainsFunc(cols, given) {
+			p.test(columnsIn(rel.OID, cols))
+		}
+	}
+	for _, fk := range rel.ForeignKeys {
+		if slices.ContainsFunc(fk.FromCols, given) {
+			p.test(columnsIn(fk.To, fk.ToCols))
+		}
+	}
+	if rel.Kind == 'f' { // its constraints are the other server's
+		p.test(columnsIn(rel.OID, slices.Collect(maps.Keys(assigned))))
+	}
+}
+
+func columnsIn(rel catalog.OID, nums []int16) Columns {
+	var all Columns
+	for _, n := range nums {
+		all = all.Union(Columns{{rel, n}})
+	}
+	return all
+}
+
+type exclusiveKey struct{ rel catalog.OID }
+
+// exclusive returns, for each index that rejects rows for what others hold, the
+// columns that decide: its keys, and what its expressions and its predicate are
+// made of, down to the columns behind generated ones.
+func (p *part) exclusive(rel *catalog.Relation) [][]int16 {
+	return p.a.snap.Memo(exclusiveKey{rel.OID}, func() any {
+		q := &part{a: &analyzer{snap: p.a.snap, depends: map[catalog.OID]struct{}{}}, rec: newRecorder(&Statement{}), names: p.definitionNames()}
+		var all [][]int16
+		for _, i := range rel.Indexes {
+			if !i.Exclusive {
+				continue
+			}
+			cols := slices.Clone(i.Columns)
+			add := func(expr string) {
+				v := q.check("", rel.OID, expr, rowScope(q, rel, nil), nil)
+				for _, c := range rel.Columns {
+					if !c.Dropped && (v.how == Opaque || v.src.Contains(Column{rel.OID, c.Num})) && !slices.Contains(cols, c.Num) {
+						cols = append(cols, c.Num)
+					}
+				}
+			}
+			for _, e := range i.Expressions {
+				add(e)
+			}
+			if i.Predicate != "" {
+				add(i.Predicate)
+			}
+			for _, n := range cols {
+				if c := rel.Column(n); c != nil && c.Generated != 0 && c.Default != "" {
+					add(c.Default)
+				}
+			}
+			all = append(all, cols)
+		}
+		return all
+	}).([][]int16)
 }
 
 // partitionKey records what the expressions of a partition key call.
@@ -699,8 +774,9 @@ func (p *part) foreignKeys(rel *catalog.Relation, act Action, row newRow, assign
 					q.flow(Column{from.OID, c}, "", set[c])
 				}
 			}
-		default:
-			continue // NO ACTION, RESTRICT: an error at most
+		default: // NO ACTION, RESTRICT: an error, which tells that something refers to it
+			q.test(columnsIn(fk.From, fk.FromCols))
+			continue
 		}
 		q.use(from.OID, Update, slices.AppendSeq([]int16{}, maps.Keys(set)))
 		q.fire(from, Update, set, nil)

@@ -22,6 +22,7 @@ const (
 	xmlOID         catalog.OID = 142
 	float8OID      catalog.OID = 701
 	unknownOID     catalog.OID = 705
+	bpcharOID      catalog.OID = 1042
 	varcharOID     catalog.OID = 1043
 	dateOID        catalog.OID = 1082
 	timeOID        catalog.OID = 1083
@@ -72,7 +73,9 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 	case *pg.Node_AExpr:
 		return p.operatorExpr(e.AExpr, sc)
 	case *pg.Node_BoolExpr:
-		return p.exprs(boolOID, e.BoolExpr.Args, sc)
+		v := p.exprs(boolOID, e.BoolExpr.Args, sc)
+		p.probe(v.src) // x OR NULL
+		return v
 	case *pg.Node_NullTest:
 		return p.exprs(boolOID, []*pg.Node{e.NullTest.Arg}, sc)
 	case *pg.Node_BooleanTest:
@@ -114,7 +117,9 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 			t = boolOID
 		}
 		args := append(append([]*pg.Node{}, e.XmlExpr.NamedArgs...), e.XmlExpr.Args...)
-		return p.exprs(t, args, sc)
+		v := p.exprs(t, args, sc)
+		p.probe(v.src)
+		return v
 	case *pg.Node_XmlSerialize:
 		return p.exprs(p.typeOf(e.XmlSerialize.TypeName), []*pg.Node{e.XmlSerialize.Expr}, sc)
 	case *pg.Node_ResTarget: // a named part of an XML element
@@ -326,6 +331,7 @@ func (p *part) indirect(v value, ind []*pg.Node, sc *scope) value {
 			}
 			fields := v.fields
 			v = derived(p.combine(p.subscripted(v.typ, i.AIndices.IsSlice), idx...))
+			p.probe(v.src)
 			v.fields = fields
 		case *pg.Node_AStar:
 			// Expanded by the target list; elsewhere the whole value.
@@ -426,19 +432,23 @@ func (p *part) caseExpr(c *pg.CaseExpr, sc *scope) value {
 
 func (p *part) subLink(s *pg.SubLink, sc *scope) value {
 	cols := p.subquery(s.Subselect, sc)
+	rows := p.a.rows
 	switch s.SubLinkType {
 	case pg.SubLinkType_EXISTS_SUBLINK:
 		// Only whether there are rows: the columns behind that are tests.
-		return value{how: Count, typ: boolOID, known: true}
+		return p.ordinal(boolOID, rows)
 	case pg.SubLinkType_ARRAY_SUBLINK:
 		if len(cols) == 0 {
 			return opaque(nil)
 		}
 		v := derived(cols[0].value)
-		v.set = false
 		if t := p.a.snap.Type(v.typ); t != nil {
 			v.typ = t.Array
 		}
+		if len(rows) > 0 { // its length says how many there are
+			v = p.combine(v.typ, v, value{src: rows, how: Expression})
+		}
+		v.set, v.rows = false, nil
 		return v
 	case pg.SubLinkType_EXPR_SUBLINK:
 		if len(cols) == 0 {
@@ -452,7 +462,7 @@ func (p *part) subLink(s *pg.SubLink, sc *scope) value {
 		if len(cols) > 1 {
 			v = p.row(recordOID, cols) // of (a, b) = (SELECT ...)
 		}
-		v.set = false
+		v.set, v.rows = false, nil
 		v.origin, v.known = Column{}, true
 		if v.how == Plain {
 			v.how = Expression
@@ -465,6 +475,7 @@ func (p *part) subLink(s *pg.SubLink, sc *scope) value {
 		}
 		left := p.expr(s.Testexpr, sc)
 		vs := append([]value{left}, fieldValues(cols)...)
+		p.probe(p.combine(boolOID, vs...).src)
 		if len(cols) == 1 {
 			v := p.operator(op, []value{left, cols[0].value}, int(s.Location))
 			v.typ = boolOID
@@ -503,22 +514,34 @@ func (p *part) jsonAggregate(c *pg.JsonAggConstructor, sc *scope, args ...*pg.No
 		}
 	}
 	p.testExpr(c.GetAggFilter(), sc)
+	frame := constant(0)
 	if c.GetOver() != nil {
-		p.over(c.Over, sc)
+		frame = p.over(c.Over, sc)
 	}
 	v := p.exprs(p.jsonType(c.GetOutput()), args, sc)
 	if v.how != Constant && v.how != Opaque {
 		v.how = Aggregate
 	}
-	return v
+	return p.framed(v, frame, sc)
 }
 
-// over records the window that a call runs over.
-func (p *part) over(w *pg.WindowDef, sc *scope) {
+// over records the window that a call runs over. It returns what the edges of
+// its frame are computed from: they decide how many rows the call sees.
+func (p *part) over(w *pg.WindowDef, sc *scope) value {
 	if w.Name != "" {
-		return // its definition was recorded with the WINDOW clause
+		w = sc.windows[w.Name] // recorded with the WINDOW clause
+	} else {
+		p.window(w, sc)
 	}
-	p.window(w, sc)
+	return p.combine(0, p.expr(w.GetStartOffset(), sc), p.expr(w.GetEndOffset(), sc))
+}
+
+// framed returns the result of a call over a window.
+func (p *part) framed(v, frame value, sc *scope) value {
+	if len(frame.src) > 0 {
+		v = derived(p.combine(v.typ, v, frame))
+	}
+	return p.made(v, sc)
 }
 
 // operatorExpr analyzes what the grammar calls a_expr: operators, IN, LIKE,
@@ -564,6 +587,7 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 		right := p.expr(e.Rexpr, sc)
 		v := p.operator(op, []value{left, p.elementOf(right)}, loc)
 		v.typ = boolOID
+		p.probe(v.src)
 		return v
 	case pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
 		v := p.operator([]string{"="}, []value{left, p.expr(e.Rexpr, sc)}, loc)
@@ -572,7 +596,9 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 	case pg.A_Expr_Kind_AEXPR_NULLIF:
 		right := p.expr(e.Rexpr, sc)
 		p.operator([]string{"="}, []value{left, right}, loc)
-		return derived(p.combine(left.typ, left, right))
+		v := derived(p.combine(left.typ, left, right))
+		p.probe(v.src)
+		return v
 	case pg.A_Expr_Kind_AEXPR_IN:
 		r := value{how: Constant, typ: boolOID, known: true}
 		var last value
@@ -590,6 +616,7 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 			}
 			last = v
 		}
+		p.probe(r.src) // x IN ('y', NULL)
 		return r
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
 		return p.operator(op, []value{left, p.expr(e.Rexpr, sc)}, loc)
@@ -604,7 +631,9 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 			vs = append(vs, v)
 			p.operator([]string{[]string{">=", "<="}[i%2]}, []value{left, v}, loc)
 		}
-		return p.combine(boolOID, vs...)
+		v := p.combine(boolOID, vs...)
+		p.probe(v.src)
+		return v
 	}
 	p.unknown("an operator expression of kind "+e.Kind.String(), loc)
 	return p.everything(sc)
@@ -616,7 +645,9 @@ func (p *part) rowCompare(op []string, left, right value, loc int) value {
 		p.operator(op, []value{left.fields[i].value, right.fields[i].value}, loc)
 		p.compared(left.fields[i].value)
 	}
-	return p.combine(boolOID, left, right)
+	v := p.combine(boolOID, left, right)
+	p.probe(v.src)
+	return v
 }
 
 // elementOf returns a value like v of its array type's element type.

@@ -261,13 +261,17 @@ type Statement struct {
 	// DefinedTests are those that the definitions of views make, not the text
 	// itself or a function that it calls.
 	DefinedTests Columns
-	Reads        []Use
-	Writes       []Use
-	Bounds       []Bound
-	Flows        []Flow
-	Effects      []Effect
-	Unknown      []Unknown
-	Literals     []Literal
+	// Probes are the columns whose values decide whether what the text computes
+	// is NULL or an error, which no mask hides.
+	Probes   Columns
+	made     Columns // those of Tests that make rows, see scope.rows
+	Reads    []Use
+	Writes   []Use
+	Bounds   []Bound
+	Flows    []Flow
+	Effects  []Effect
+	Unknown  []Unknown
+	Literals []Literal
 
 	// Touched are all base columns that the statement's execution may evaluate,
 	// the whole rows of relations that it writes included: what an error message

@@ -43,7 +43,7 @@ func TestLineageAgainstServer(t *testing.T) {
 	}
 	ctx := context.Background()
 	_, conn := connect(t, "oracle", "testdata/oracle.sql")
-	valid, tried, columns, exact, wider := 0, 0, 0, 0, 0
+	valid, tried, columns, exact, counted, wider := 0, 0, 0, 0, 0, 0
 	seed := uint64(0)
 	if s := os.Getenv("GUARDEDPG_ORACLE_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
@@ -88,9 +88,12 @@ func TestLineageAgainstServer(t *testing.T) {
 			require.Truef(t, got.Sources.ContainsAll(c), "seed %d: output %d of\n%s\nhas %s, the server says %s", seed, i, sql,
 				colNames(snap, got.Sources), colNames(snap, c))
 			require.Equal(t, names[i], got.Name, "seed %d: %s", seed, sql)
-			if len(got.Sources) == len(c) {
+			switch {
+			case len(got.Sources) == len(c):
 				exact++
-			} else {
+			case c.Union(st.Tests).Union(st.DefinedTests).ContainsAll(got.Sources):
+				counted++ // the server does not see what decides how many rows there are
+			default:
 				wider++
 				if wider <= 20 {
 					t.Logf("seed %d: output %d (%s) is wider: %s, the server says %s\n%s", seed, i, got.Name, colNames(snap, got.Sources), colNames(snap, c), sql)
@@ -98,6 +101,7 @@ func TestLineageAgainstServer(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d queries (%d tried), %d outputs, %d exact, %d wider", valid, tried, columns, exact, wider)
-	require.GreaterOrEqual(t, exact*100, columns*99, "precision")
+	t.Logf("%d queries (%d tried), %d outputs, %d exact, %d wider by what makes rows, %d wider", valid, tried, columns, exact, counted, wider)
+	require.GreaterOrEqual(t, (exact+counted)*100, columns*99, "precision")
+	require.GreaterOrEqual(t, exact*100, columns*85, "precision")
 }

@@ -23,6 +23,7 @@ type analyzer struct {
 	// subqueries are the names of the columns of scalar subqueries.
 	subqueries map[*pg.SubLink]string
 	called     []*catalog.Function // what the last call by name may mean
+	rows       Columns             // what decides how many rows the last query gives, see scope
 	exhausted  string              // which limit was reached, or ""
 	with       *cte                // the WITH query that is being analyzed
 	tooDeep    bool                // they go through too many others
@@ -129,6 +130,8 @@ type recorder struct {
 	uses    map[useKey]*useColumns
 	tests   map[Column]struct{}
 	defined map[Column]struct{}
+	probes  map[Column]struct{}
+	made    map[Column]struct{}
 	touched map[Column]struct{}
 	effects map[string]struct{}
 	unknown map[string]struct{}
@@ -153,6 +156,8 @@ func newRecorder(st *Statement) *recorder {
 		uses:    map[useKey]*useColumns{},
 		tests:   map[Column]struct{}{},
 		defined: map[Column]struct{}{},
+		probes:  map[Column]struct{}{},
+		made:    map[Column]struct{}{},
 		touched: map[Column]struct{}{},
 		effects: map[string]struct{}{},
 		unknown: map[string]struct{}{},
@@ -194,6 +199,25 @@ func (p *part) test(cols Columns) {
 	}
 	for _, c := range cols {
 		into[c] = struct{}{}
+	}
+}
+
+// makes records columns whose values make rows.
+func (p *part) makes(rows Columns) {
+	p.test(rows)
+	for _, c := range rows {
+		p.rec.made[c] = struct{}{}
+	}
+}
+
+// probe records columns whose values decide whether an expression of the text
+// is NULL or fails.
+func (p *part) probe(cols Columns) {
+	if p.defined {
+		return
+	}
+	for _, c := range cols {
+		p.rec.probes[c] = struct{}{}
 	}
 }
 
@@ -276,6 +300,8 @@ func (r *recorder) finish() {
 	}
 	st.Tests = setOf(r.tests)
 	st.DefinedTests = setOf(r.defined)
+	st.Probes = setOf(r.probes)
+	st.made = setOf(r.made)
 	st.Touched = setOf(r.touched)
 	if len(st.Writes) > 0 {
 		st.Classes |= Write

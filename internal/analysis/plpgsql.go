@@ -1002,7 +1002,7 @@ func (fr *plFrame) composite(p *part) bool {
 
 func (p *part) giveRow(fr *plFrame, v value) {
 	v = p.influenced(fr, v)
-	v.untyped, v.lits, v.set = false, nil, false
+	v.untyped, v.lits, v.set, v.rows = false, nil, false, nil
 	v.origin, v.known = Column{}, true
 	// The names of a row's parts are the function's, not those of the query.
 	if v.fields != nil {

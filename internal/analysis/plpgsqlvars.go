@@ -139,7 +139,7 @@ func parameter(name string) int {
 
 // assign adds v to what the variable may hold, and reports whether that is new.
 func (p *part) assignVar(dst *plVar, v value) (changed bool) {
-	v.untyped, v.set = false, false
+	v.untyped, v.set, v.rows = false, false, nil
 	v.origin, v.known = Column{}, true
 	if dst.rel != nil {
 		v = p.toRow(dst.rel, v)

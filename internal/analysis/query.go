@@ -34,13 +34,49 @@ func (p *part) query(sel *pg.SelectStmt, outer *scope) []field {
 	}
 	sc.targets = cols
 	p.orderBy(sel.SortClause, sc)
-	p.testExpr(sel.LimitCount, sc)
-	p.testExpr(sel.LimitOffset, sc)
+	cols = p.limit(sel, cols, sc)
 	if len(sel.LockingClause) > 0 && !p.defined {
 		p.effect(RowLock, "locks the rows that it reads")
 	}
 	done()
+	p.a.rows = sc.rows
 	return cols
+}
+
+// limit records what LIMIT and OFFSET are computed from: it decides which rows
+// come, and so can spell a value with rows that hold every character.
+func (p *part) limit(sel *pg.SelectStmt, cols []field, sc *scope) []field {
+	v := value{how: Constant, known: true}
+	for _, n := range []*pg.Node{sel.LimitCount, sel.LimitOffset} {
+		if n != nil {
+			v = p.combine(0, v, p.expr(n, sc))
+		}
+	}
+	p.makes(v.src)
+	if len(v.src) == 0 {
+		return cols
+	}
+	sc.rows = sc.rows.Union(v.src)
+	cols = slices.Clone(cols)
+	for i, c := range cols {
+		cols[i].value = derived(p.combine(c.typ, c.value, v))
+	}
+	return cols
+}
+
+// made gives a value what decides how many rows the levels from sc on have: an
+// aggregate or a window function counts them.
+func (p *part) made(v value, sc *scope) value {
+	for s := sc; s != nil; s = s.outer {
+		rows := s.rows
+		for src := range s.all() {
+			rows = rows.Union(src.rows)
+		}
+		if len(rows) > 0 {
+			v = p.combine(v.typ, v, value{src: rows, how: Aggregate})
+		}
+	}
+	return v
 }
 
 // testExpr records that an expression decides which rows come.
@@ -79,6 +115,7 @@ func (p *part) setOperation(sel *pg.SelectStmt, sc *scope) []field {
 	var vs [][]value
 	for i, arm := range arms {
 		c := p.query(arm, sc)
+		sc.rows = sc.rows.Union(p.a.rows)
 		if i == 0 {
 			cols = slices.Clone(c)
 			vs = make([][]value, len(c))
@@ -227,6 +264,9 @@ func (p *part) selectFrom(sel *pg.SelectStmt, sc *scope) []field {
 			p.window(def, sc)
 		}
 	}
+	for src := range sc.all() {
+		sc.rows = sc.rows.Union(src.rows)
+	}
 	cols := p.targets(sel.TargetList, sc)
 	sc.targets = cols
 	p.groupBy(sel.GroupClause, sc)
@@ -276,7 +316,8 @@ func (p *part) fromItem(n *pg.Node, sc *scope, left []*item) *item {
 	case *pg.Node_RangeSubselect:
 		sub := n.RangeSubselect
 		cols := p.subquery(sub.Subquery, lateral(sub.Lateral))
-		return single(p.derivedSource(sub.Alias, cols))
+		rows := p.a.rows
+		return single(p.derivedSource(sub.Alias, cols, rows))
 	case *pg.Node_RangeFunction:
 		return single(p.rangeFunction(n.RangeFunction, lateral(true)))
 	case *pg.Node_RangeTableFunc:
@@ -313,8 +354,7 @@ func (p *part) rangeVar(rv *pg.RangeVar, sc *scope) *source {
 	if rv.Schemaname == "" && rv.Catalogname == "" {
 		if c := p.withQuery(sc.ctes, rv.Relname); c != nil {
 			cols := rename(p.cteColumns(c), names)
-			src := &source{alias: alias, cols: cols, whole: p.row(recordOID, cols)}
-			return src
+			return &source{alias: alias, cols: cols, whole: p.row(recordOID, cols), rows: c.rows}
 		}
 	}
 	rel := p.names.relation(rangeVarParts(rv))
@@ -348,13 +388,13 @@ func (p *part) unknownRelation(rv *pg.RangeVar) {
 }
 
 // derivedSource makes the source of a subquery or function with an alias.
-func (p *part) derivedSource(alias *pg.Alias, cols []field) *source {
+func (p *part) derivedSource(alias *pg.Alias, cols []field, rows Columns) *source {
 	name := ""
 	if alias != nil {
 		name = alias.Aliasname
 		cols = rename(cols, strs(alias.Colnames))
 	}
-	return &source{alias: name, cols: cols, whole: p.row(recordOID, cols)}
+	return &source{alias: name, cols: cols, whole: p.row(recordOID, cols), rows: rows}
 }
 
 // subquery analyzes a statement in parentheses.
@@ -448,7 +488,11 @@ func (p *part) join(j *pg.JoinExpr, sc *scope, left []*item) *item {
 	}
 	if j.Alias != nil {
 		cols := rename(it.visible, strs(j.Alias.Colnames))
-		return single(&source{alias: j.Alias.Aliasname, cols: cols, whole: p.row(recordOID, cols)})
+		src := &source{alias: j.Alias.Aliasname, cols: cols, whole: p.row(recordOID, cols)}
+		for _, s := range it.sources {
+			src.rows = src.rows.Union(s.rows)
+		}
+		return single(src)
 	}
 	return it
 }
@@ -471,6 +515,7 @@ func (p *part) rangeFunction(rf *pg.RangeFunction, sc *scope) *source {
 		aliasCols = strs(rf.Alias.Colnames)
 	}
 	var cols []field
+	var rows Columns
 	scalar := len(rf.Functions) == 1
 	rowType := recordOID
 	for _, f := range rf.Functions {
@@ -486,12 +531,16 @@ func (p *part) rangeFunction(rf *pg.RangeFunction, sc *scope) *source {
 		if fc := call.GetFuncCall(); fc != nil && len(fc.Args) > 1 && isUnnest(strs(fc.Funcname)) {
 			// unnest(a, b) in FROM is ROWS FROM (unnest(a), unnest(b)).
 			for _, arg := range fc.Args {
-				cols = append(cols, p.elements(p.expr(arg, sc), name)...)
+				v := p.expr(arg, sc)
+				rows = rows.Union(v.src)
+				cols = append(cols, p.elements(v, name)...)
 			}
 			scalar = false
 			continue
 		}
 		v := p.expr(call, sc)
+		rows = rows.Union(v.rows)
+		v.rows = nil
 		defs := rf.Coldeflist
 		if len(items) > 1 && len(items[1].GetList().GetItems()) > 0 {
 			defs = items[1].GetList().GetItems()
@@ -505,7 +554,7 @@ func (p *part) rangeFunction(rf *pg.RangeFunction, sc *scope) *source {
 				if i < len(v.fields) {
 					f = v.fields[i].value
 				}
-				f.fields, f.set = nil, false
+				f.fields, f.set, f.rows = nil, false, nil
 				f.typ = p.typeOf(cd.GetTypeName())
 				p.domainChecks(f.typ, f)
 				f.known = f.origin == (Column{})
@@ -518,13 +567,13 @@ func (p *part) rangeFunction(rf *pg.RangeFunction, sc *scope) *source {
 					rowType = v.typ
 				}
 				for _, f := range parts {
-					f.set = false
+					f.set, f.rows = false, nil
 					f.origin, f.known = Column{}, true
 					cols = append(cols, f)
 				}
 				break
 			}
-			v.set = false
+			v.set, v.rows = false, nil
 			if alias != "" && len(rf.Functions) == 1 && rf.Alias != nil {
 				name = alias
 			}
@@ -535,17 +584,26 @@ func (p *part) rangeFunction(rf *pg.RangeFunction, sc *scope) *source {
 			cols = append(cols, field{name, v})
 		}
 	}
+	p.makes(rows)
 	if rf.Ordinality {
-		o := constant(int8OID)
-		o.how = Count
-		cols = append(cols, field{"ordinality", o})
+		cols = append(cols, field{"ordinality", p.ordinal(int8OID, rows)})
 	}
 	cols = rename(cols, aliasCols)
-	src := &source{alias: alias, cols: cols, whole: p.row(rowType, cols)}
+	src := &source{alias: alias, cols: cols, whole: p.row(rowType, cols), rows: rows}
 	if scalar && len(cols) > 0 {
 		src.whole = cols[0].value
 	}
 	return src
+}
+
+// ordinal returns a row's place among those that rows make: the last one's is
+// how many there are.
+func (p *part) ordinal(typ catalog.OID, rows Columns) value {
+	v := value{how: Count, typ: typ, known: true}
+	if len(rows) > 0 {
+		v = p.combine(typ, v, value{src: rows, how: Expression})
+	}
+	return v
 }
 
 // outName returns the name of the only OUT parameter of the function that n,
@@ -581,7 +639,7 @@ func (p *part) elements(v value, name string) []field {
 	if t := p.a.snap.Type(p.baseType(v.typ)); t != nil {
 		e.typ = t.Element
 	}
-	e.set = false
+	e.set, e.rows = false, nil
 	if e.fields == nil {
 		if parts := p.parts(e); parts != nil {
 			return parts
@@ -600,13 +658,13 @@ func (p *part) rangeTableFunc(tf *pg.RangeTableFunc, sc *scope) *source {
 			base = append(base, p.expr(rt.Val, sc))
 		}
 	}
+	rows := p.combine(0, base...).src
+	p.makes(rows)
 	var cols []field
 	for _, n := range tf.Columns {
 		c := n.GetRangeTableFuncCol()
 		if c.GetForOrdinality() {
-			o := constant(int4OID)
-			o.how = Count
-			cols = append(cols, field{c.Colname, o})
+			cols = append(cols, field{c.Colname, p.ordinal(int4OID, rows)})
 			continue
 		}
 		vs := slices.Clone(base)
@@ -620,7 +678,7 @@ func (p *part) rangeTableFunc(tf *pg.RangeTableFunc, sc *scope) *source {
 		p.domainChecks(v.typ, v)
 		cols = append(cols, field{c.Colname, v})
 	}
-	return p.derivedSource(tf.Alias, cols)
+	return p.derivedSource(tf.Alias, cols, rows)
 }
 
 // targets analyzes a target list, * expanded.
@@ -642,7 +700,9 @@ func (p *part) targets(list []*pg.Node, sc *scope) []field {
 			continue
 		}
 		v := p.expr(rt.Val, sc)
-		v.set = false
+		p.makes(v.rows)
+		sc.rows = sc.rows.Union(v.rows)
+		v.set, v.rows = false, nil
 		name := rt.Name
 		if name == "" {
 			name = p.columnName(rt.Val)

@@ -18,6 +18,9 @@ type scope struct {
 	windows map[string]*pg.WindowDef
 	// targets are the output columns, which ORDER BY and GROUP BY may name.
 	targets []field
+	// rows are the base columns whose values make rows: what set-returning
+	// functions are given, and LIMIT. Predicates, which only choose, are not.
+	rows Columns
 }
 
 // An item is one entry of FROM, a join tree included.
@@ -32,6 +35,7 @@ type source struct {
 	rel   *catalog.Relation // nil for what is no relation
 	cols  []field
 	whole value
+	rows  Columns // as in scope
 }
 
 // A cteList is the WITH names that are visible, innermost first.
@@ -45,6 +49,7 @@ type cte struct {
 	node    *pg.CommonTableExpr
 	state   int // 0 to do, 1 under way, 2 done
 	cols    []field
+	rows    Columns  // as in scope
 	ctes    *cteList // what its query sees, itself included when recursive
 	outer   *scope
 	looping bool // referred to itself
@@ -292,6 +297,7 @@ func (p *part) relationSource(rel *catalog.Relation, alias string) *source {
 	src := &source{alias: alias, rel: rel}
 	if rel.Kind == 'v' && systemRelation(rel) == "" {
 		src.cols = p.viewColumns(rel)
+		src.rows = p.a.rows
 	} else {
 		for _, c := range rel.Columns {
 			if c.Dropped {

@@ -178,6 +178,12 @@ func (p *part) absorbReads(st *Statement) {
 	for _, c := range st.DefinedTests {
 		p.rec.defined[c] = struct{}{}
 	}
+	for _, c := range st.made {
+		p.rec.made[c] = struct{}{}
+	}
+	for _, c := range st.Probes {
+		p.rec.probes[c] = struct{}{}
+	}
 	for _, c := range st.Touched {
 		p.rec.touched[c] = struct{}{}
 	}
@@ -286,6 +292,10 @@ func (p *part) explain(s *pg.ExplainStmt) []field {
 			}
 		}
 	}
+	plan.src = plan.src.Union(p.inlined())
+	if analyze { // it says how many rows came
+		plan.src = plan.src.Union(inner.made)
+	}
 	if len(plan.src) > 0 {
 		plan.how = Expression
 	}
@@ -298,6 +308,30 @@ func (p *part) explain(s *pg.ExplainStmt) []field {
 		}
 	}
 	return []field{{"QUERY PLAN", plan}}
+}
+
+// inlined returns pg_proc.prosrc where the statement calls functions in language
+// sql whose bodies hold string constants: a plan shows the expressions that the
+// planner put in the place of a call.
+func (p *part) inlined() Columns {
+	for oid := range p.a.depends {
+		f := p.a.snap.Function(oid)
+		if f == nil || f.Language != "sql" || p.isBuiltin(f) {
+			continue
+		}
+		body := f.Source
+		if f.Body != "" {
+			body = f.Body
+		}
+		constants := false
+		for _, s := range p.a.body(f, body) {
+			walk(s, func(n *pg.Node) { constants = constants || n.GetAConst().GetSval() != nil })
+		}
+		if rel := p.a.snap.RelationNamed("pg_catalog", "pg_proc"); constants && rel != nil && rel.ColumnNamed("prosrc") != nil {
+			return Columns{{rel.OID, rel.ColumnNamed("prosrc").Num}}
+		}
+	}
+	return nil
 }
 
 // runsInPlanning reports whether what a path leads to may run when a statement

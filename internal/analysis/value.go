@@ -14,8 +14,10 @@ type value struct {
 	// untyped is true for a bare string constant or NULL: the server calls its
 	// type unknown and gives it the type that the place wants.
 	untyped bool
-	// set is true for a result that has any number of rows (set-returning).
-	set bool
+	// set is true for a result that has any number of rows (set-returning); rows
+	// are the base columns that decide how many.
+	set  bool
+	rows Columns
 }
 
 // A field is one named part of a row.
@@ -38,7 +40,7 @@ func (p *part) combine(typ catalog.OID, vs ...value) value {
 	for _, v := range vs {
 		r.src = r.src.Union(v.src)
 		r.lits = p.joinLits(r.lits, v.lits)
-		r.set = r.set || v.set
+		r.set, r.rows = r.set || v.set, r.rows.Union(v.rows)
 		switch {
 		case v.how == Opaque:
 			r.how = Opaque

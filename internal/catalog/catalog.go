@@ -71,7 +71,7 @@ type Relation struct {
 	IsPartition  bool
 	PartitionKey string    // pg_get_partkeydef, or ""; its expressions run on insert
 	Keys         [][]int16 // attribute numbers of each valid unique, non-partial, non-expression, not deferrable index whose equality is the column's own
-	Indexes      []Index   // those with expressions or a predicate
+	Indexes      []Index   // unique ones, those of exclusion constraints, and those with expressions or a predicate
 	Checks       []Check
 	ForeignKeys  []ForeignKey // this relation refers to others
 	ReferredBy   []ForeignKey // others refer to this relation
@@ -117,10 +117,11 @@ type Trigger struct {
 	Definition string
 }
 
-// Index is an index that evaluates expressions.
+// Index is an index that rejects rows or evaluates expressions.
 type Index struct {
 	Name        string
-	Unique      bool
+	Exclusive   bool    // rejects a row for what other rows hold: unique, or of an exclusion constraint
+	Columns     []int16 // its keys that are columns; the others are Expressions
 	Expressions []string
 	Predicate   string
 }

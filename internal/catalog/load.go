@@ -470,13 +470,17 @@ func (b *builder) readColumn(r row) {
 
 func (b *builder) readIndex(r row) {
 	rel := b.relation(r, 0)
-	exprs, predicate := r.texts(8), r.str(9)
-	if len(exprs) > 0 || predicate != "" {
-		rel.Indexes = append(rel.Indexes, Index{Name: r.str(1), Unique: r.bool(2), Expressions: exprs, Predicate: predicate})
-		return
+	n := r.int(4)
+	keys := r.attrs(5)[:n]
+	i := Index{Name: r.str(1), Exclusive: r.bool(2) || r.bool(10), Expressions: r.texts(8), Predicate: r.str(9)}
+	for _, k := range keys {
+		if k != 0 {
+			i.Columns = append(i.Columns, k)
+		}
 	}
-	if n := r.int(4); r.bool(2) && r.bool(3) {
-		b.uniques = append(b.uniques, unique{rel, r.attrs(5)[:n], r.oids(6)[:n], r.oids(7)[:n]})
+	rel.Indexes = append(rel.Indexes, i)
+	if len(i.Expressions) == 0 && i.Predicate == "" && r.bool(2) && r.bool(3) {
+		b.uniques = append(b.uniques, unique{rel, keys, r.oids(6)[:n], r.oids(7)[:n]})
 	}
 }
 

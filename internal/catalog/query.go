@@ -73,9 +73,9 @@ const (
 	indexesSQL = `select x.indrelid, ic.relname, x.indisunique, x.indisvalid and x.indimmediate, x.indnkeyatts, x.indkey, x.indclass, x.indcollation,
 		case when x.indexprs is not null then array(select pg_get_indexdef(x.indexrelid, k, false)
 			from generate_series(1, x.indnkeyatts) k where x.indkey[k - 1] = 0) end,
-		pg_get_expr(x.indpred, x.indrelid)
+		pg_get_expr(x.indpred, x.indrelid), x.indisexclusion
 		from pg_index x join pg_class ic on ic.oid = x.indexrelid` + fromRelation + `
-		and (x.indisunique or x.indexprs is not null or x.indpred is not null) order by x.indrelid, x.indexrelid`
+		and (x.indisunique or x.indisexclusion or x.indexprs is not null or x.indpred is not null) order by x.indrelid, x.indexrelid`
 
 	constraintsSQL = `select x.conrelid, x.conname, x.contype, x.conkey, x.confrelid, x.confkey, x.confupdtype, x.confdeltype,
 		pg_get_expr(x.conbin, x.conrelid), %[3]s
