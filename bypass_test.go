@@ -138,6 +138,63 @@ func TestStatementNames(t *testing.T) {
 	}
 }
 
+// Nor does a text run what somebody else prepared under the name that pgx gave
+// it: by the name, the server runs whatever it finds.
+func TestStatementNamesTakenOver(t *testing.T) {
+	for _, prepared := range []bool{false, true} {
+		f := newFixture(t)
+		f.db.SetMaxOpenConns(1)
+		const text = "SELECT id FROM orders WHERE id > $1"
+		look := func() []string { return []string{spill(f.db, text, 0)} }
+		if prepared {
+			stmt, err := f.db.Prepare(text)
+			require.NoError(t, err)
+			defer stmt.Close()
+			look = func() []string {
+				var ids []string
+				rows, err := stmt.Query(0)
+				if err != nil {
+					return nil
+				}
+				defer rows.Close()
+				for rows.Next() {
+					var id string
+					require.NoError(t, rows.Scan(&id))
+					ids = append(ids, id)
+				}
+				return ids
+			}
+		}
+		require.Contains(t, strings.Join(look(), " "), "2")
+		var names []string
+		rows, err := f.db.Query("SELECT name FROM pg_prepared_statements WHERE statement = $1", text)
+		require.NoError(t, err)
+		for rows.Next() {
+			var name string
+			require.NoError(t, rows.Scan(&name))
+			names = append(names, name)
+		}
+		require.NoError(t, rows.Err())
+		require.NotEmpty(t, names)
+		for _, name := range names {
+			for _, free := range []string{"DEALLOCATE " + name, "DEALLOCATE ALL"} {
+				_, err = f.db.Exec(free)
+				require.NoError(t, err)
+				for _, take := range []string{
+					"PREPARE " + name + " (int) AS DELETE FROM orders WHERE id > $1 RETURNING id",
+					`PREPARE "` + name + `" (int) AS SELECT length(email) FROM customers WHERE id > $1`,
+					"SELECT 1; PREPARE " + name + " (int) AS DELETE FROM orders WHERE id > $1 RETURNING id",
+				} {
+					_, err = f.db.Exec(take)
+					require.ErrorIs(t, err, guardedpg.ErrDenied, take)
+				}
+				look() // what is gone is an error, as with pgx alone
+			}
+		}
+		require.Equal(t, 3, f.count(t, "orders"))
+	}
+}
+
 func TestManyStatements(t *testing.T) {
 	inModes(t, func(t *testing.T, f fixture) {
 		for _, text := range []string{"SELECT 1; DROP TABLE scratch", "SELECT 1;DROP/**/TABLE scratch;", ";;DROP TABLE scratch", "DROP TABLE scratch; SELECT 1"} {

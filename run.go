@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"regexp"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -133,6 +134,10 @@ func (r *run) prepare(ctx context.Context) error {
 	return r.checkText()
 }
 
+// pgxName is what pgx calls statements on the server: it has them run by that
+// name alone, whoever prepared what is there.
+var pgxName = regexp.MustCompile(`^stmt(cache)?_[0-9a-f]{16,}$`)
+
 // checkText refuses what no policy can allow, because database/sql and pgx have
 // no way to run it well.
 func (r *run) checkText() error {
@@ -140,6 +145,11 @@ func (r *run) checkText() error {
 		if st.Classes&analysis.CopyIn != 0 {
 			return &RefusedError{Class: ErrDenied, Reason: "COPY from the client does not work through database/sql, which has no way to send the data",
 				Hint: "use INSERT"}
+		}
+		if st.Kind == "PREPARE" && pgxName.MatchString(st.Prepared) {
+			// pgx would run this under a text that was judged as another.
+			return &RefusedError{Class: ErrDenied, Rule: "guard.name", Reason: "pgx gives such names to the statements that it prepares itself",
+				Hint: "give the prepared statement another name"}
 		}
 	}
 	if r.call.mode == pgx.QueryExecModeSimpleProtocol && len(r.call.args) > 0 && !samePlaceholders(r.call.sql) {
