@@ -433,6 +433,30 @@ func TestRecoveredAsksTheServer(t *testing.T) {
 	require.Equal(t, map[string]string{"1": "unknown ", "2": "committed 700", "3": "unknown 701", "6": "unknown ", "7": "committed 700", "8": "unknown "}, got)
 }
 
+// TestRecoveredDoesNotWaitForever has a server that does not answer.
+func TestRecoveredDoesNotWaitForever(t *testing.T) {
+	dir := t.TempDir()
+	tr, err := Open(testConfig(dir))
+	require.NoError(t, err)
+	for i := range 50 {
+		_, err := tr.Append(&Record{Kind: KindCommit, Session: fmt.Sprint(i), Statement: fmt.Sprint(i), Detail: map[string]string{"xid": "7"}})
+		require.NoError(t, err)
+	}
+	require.NoError(t, tr.flush())
+	tr.crash()
+	asked := 0
+	cfg := testConfig(dir)
+	cfg.TransactionStatus = func(ctx context.Context, _ *Database, _ string) (string, error) {
+		asked++
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	again, err := Open(cfg)
+	require.NoError(t, err)
+	require.NoError(t, again.Close())
+	require.Equal(t, 1, asked)
+}
+
 func TestConfigurationErrors(t *testing.T) {
 	for _, cfg := range []TrailConfig{{}, {Dir: "x", Name: "a b"}, {Dir: "x", SegmentBytes: -1}, {Dir: "x", AnchorFirst: true}} {
 		_, err := Open(cfg)
