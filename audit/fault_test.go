@@ -23,12 +23,18 @@ import (
 // faultFiles is the real file system with hooks in front. A nil hook does
 // nothing.
 type faultFiles struct {
+	mkdir0  func(path string)
 	create0 func(path string) error
 	write   func(path string) error
 	sync    func(path string) error
 }
 
-func (f *faultFiles) mkdir(path string) error   { return osFiles{}.mkdir(path) }
+func (f *faultFiles) mkdir(path string) error {
+	if f.mkdir0 != nil {
+		f.mkdir0(path)
+	}
+	return osFiles{}.mkdir(path)
+}
 func (f *faultFiles) syncDir(path string) error { return osFiles{}.syncDir(path) }
 func (f *faultFiles) create(path string, size int64) (file, error) {
 	if f.create0 != nil {
@@ -67,6 +73,18 @@ func (f *faultFile) sync() error {
 func (f *faultFile) truncate(size int64) error            { return f.inner.truncate(size) }
 func (f *faultFile) intact(path string, size int64) error { return f.inner.intact(path, size) }
 func (f *faultFile) Close() error                         { return f.inner.Close() }
+
+// TestTheDirectoryHasADurableName makes the directories above the trail too.
+func TestTheDirectoryHasADurableName(t *testing.T) {
+	var made []string
+	top := t.TempDir()
+	cfg := testConfig(filepath.Join(top, "a", "b"))
+	cfg.files = &faultFiles{mkdir0: func(path string) { made = append(made, path) }}
+	tr, err := Open(cfg)
+	require.NoError(t, err)
+	require.Equal(t, []string{filepath.Join(top, "a"), cfg.Dir, tr.Dir()}, made)
+	require.NoError(t, tr.Close())
+}
 
 func intent(i int) *Record {
 	return &Record{Kind: KindIntent, Statement: fmt.Sprint("s", i), SQL: &SQL{Text: "select 1"}}

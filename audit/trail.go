@@ -244,7 +244,7 @@ func Open(cfg TrailConfig) (*Trail, error) {
 // begin makes the incarnation's directory and its first lines. It runs before
 // the goroutines.
 func (t *Trail) begin() error {
-	if err := os.MkdirAll(t.cfg.Dir, 0o700); err != nil {
+	if err := makeAll(t.cfg.files, t.cfg.Dir); err != nil {
 		return err
 	}
 	// One process at a time looks for predecessors, so that each of them is
