@@ -23,12 +23,18 @@ import (
 // faultFiles is the real file system with hooks in front. A nil hook does
 // nothing.
 type faultFiles struct {
+	mkdir0  func(path string)
 	create0 func(path string) error
 	write   func(path string) error
 	sync    func(path string) error
 }
 
-func (f *faultFiles) mkdir(path string) error   { return osFiles{}.mkdir(path) }
+func (f *faultFiles) mkdir(path string) error {
+	if f.mkdir0 != nil {
+		f.mkdir0(path)
+	}
+	return osFiles{}.mkdir(path)
+}
 func (f *faultFiles) syncDir(path string) error { return osFiles{}.syncDir(path) }
 func (f *faultFiles) create(path string, size int64) (file, error) {
 	if f.create0 != nil {
@@ -67,6 +73,18 @@ func (f *faultFile) sync() error {
 func (f *faultFile) truncate(size int64) error            { return f.inner.truncate(size) }
 func (f *faultFile) intact(path string, size int64) error { return f.inner.intact(path, size) }
 func (f *faultFile) Close() error                         { return f.inner.Close() }
+
+// TestTheDirectoryHasADurableName makes the directories above the trail too.
+func TestTheDirectoryHasADurableName(t *testing.T) {
+	var made []string
+	top := t.TempDir()
+	cfg := testConfig(filepath.Join(top, "a", "b"))
+	cfg.files = &faultFiles{mkdir0: func(path string) { made = append(made, path) }}
+	tr, err := Open(cfg)
+	require.NoError(t, err)
+	require.Equal(t, []string{filepath.Join(top, "a"), cfg.Dir, tr.Dir()}, made)
+	require.NoError(t, tr.Close())
+}
 
 func intent(i int) *Record {
 	return &Record{Kind: KindIntent, Statement: fmt.Sprint("s", i), SQL: &SQL{Text: "select 1"}}
@@ -431,6 +449,30 @@ func TestRecoveredAsksTheServer(t *testing.T) {
 		}
 	}))
 	require.Equal(t, map[string]string{"1": "unknown ", "2": "committed 700", "3": "unknown 701", "6": "unknown ", "7": "committed 700", "8": "unknown "}, got)
+}
+
+// TestRecoveredDoesNotWaitForever has a server that does not answer.
+func TestRecoveredDoesNotWaitForever(t *testing.T) {
+	dir := t.TempDir()
+	tr, err := Open(testConfig(dir))
+	require.NoError(t, err)
+	for i := range 50 {
+		_, err := tr.Append(&Record{Kind: KindCommit, Session: fmt.Sprint(i), Statement: fmt.Sprint(i), Detail: map[string]string{"xid": "7"}})
+		require.NoError(t, err)
+	}
+	require.NoError(t, tr.flush())
+	tr.crash()
+	asked := 0
+	cfg := testConfig(dir)
+	cfg.TransactionStatus = func(ctx context.Context, _ *Database, _ string) (string, error) {
+		asked++
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	again, err := Open(cfg)
+	require.NoError(t, err)
+	require.NoError(t, again.Close())
+	require.Equal(t, 1, asked)
 }
 
 func TestConfigurationErrors(t *testing.T) {

@@ -35,6 +35,23 @@ type file interface {
 	Close() error
 }
 
+// makeAll makes a directory and those above it, where they are missing, and their
+// names durable: what is synced in a directory without a name is lost with it.
+func makeAll(fsys files, path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil
+	}
+	if up := filepath.Dir(path); up != path {
+		if err := makeAll(fsys, up); err != nil {
+			return err
+		}
+	}
+	if err := fsys.mkdir(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
 type osFiles struct{}
 
 func (osFiles) mkdir(path string) error {

@@ -372,10 +372,14 @@ func (t *Trail) recovered(p *predecessor, intent *Record) *Record {
 	if xid != "" {
 		d["xid"] = xid
 		if ask := t.cfg.TransactionStatus; ask != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			// The directory is locked meanwhile, and others want to begin too.
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			// An error leaves it unknown: that is what the record then says.
 			if s, err := ask(ctx, intent.Database, xid); err == nil && s != "" {
 				status = strings.ToLower(s)
+			}
+			if ctx.Err() != nil {
+				t.cfg.TransactionStatus = nil // it will not answer the next one either
 			}
 			cancel()
 		}

@@ -18,8 +18,10 @@ func TestVerifyWhileItIsWritten(t *testing.T) {
 	cfg.Anchor, cfg.AnchorEvery, cfg.SyncEvery = a, time.Millisecond, time.Millisecond
 	tr, err := Open(cfg)
 	require.NoError(t, err)
+	defer func() { require.NoError(t, tr.Close()) }()
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	defer wg.Wait()
 	for w := range 2 {
 		wg.Go(func() {
 			for i := 0; ; i++ {
@@ -50,6 +52,7 @@ func TestVerifyWhileItIsWritten(t *testing.T) {
 			}
 		})
 	}
+	defer close(stop)
 	for range rounds(15, 300) {
 		a.mu.Lock()
 		kept := append(heads(nil), a.kept...)
@@ -60,7 +63,4 @@ func TestVerifyWhileItIsWritten(t *testing.T) {
 		require.Equal(t, EndRunning, rep.Trails[0].End)
 		require.True(t, rep.OK())
 	}
-	close(stop)
-	wg.Wait()
-	require.NoError(t, tr.Close())
 }

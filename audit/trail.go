@@ -58,7 +58,8 @@ type TrailConfig struct {
 	AnchorFirst bool
 	// TransactionStatus asks the server what became of a transaction whose
 	// outcome a crash took: the result of pg_xact_status. It is asked during
-	// Open. Default nil: the status is recorded as "unknown".
+	// Open, for 2 seconds at most; who does not answer is not asked again. Default
+	// nil: the status is recorded as "unknown".
 	TransactionStatus func(ctx context.Context, db *Database, xid string) (string, error)
 
 	files files // default osFiles
@@ -243,7 +244,7 @@ func Open(cfg TrailConfig) (*Trail, error) {
 // begin makes the incarnation's directory and its first lines. It runs before
 // the goroutines.
 func (t *Trail) begin() error {
-	if err := os.MkdirAll(t.cfg.Dir, 0o700); err != nil {
+	if err := makeAll(t.cfg.files, t.cfg.Dir); err != nil {
 		return err
 	}
 	// One process at a time looks for predecessors, so that each of them is

@@ -223,8 +223,9 @@ type checked struct {
 	id        string
 	segments  []int
 	running   bool
-	vouched   []voucher // heads of this trail in others
-	heads     []voucher // heads of others in this trail
+	ends      map[int]int64 // of the segments that are read, where it is running
+	vouched   []voucher     // heads of this trail in others
+	heads     []voucher     // heads of others in this trail
 	hashes    map[uint64]Hash
 	want      map[uint64]bool // seqs whose hash somebody asks for
 	cut       *Tail           // a torn tail that a successor declared
@@ -421,6 +422,11 @@ func (v *verifier) check(ctx context.Context, c *checked) (err error) {
 	if len(c.segments) == 0 {
 		return nil
 	}
+	if c.running {
+		if err := c.freeze(); err != nil {
+			return vanished(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	results := make(chan chan *scan, v.opt.Workers)
@@ -455,6 +461,24 @@ func (v *verifier) check(ctx context.Context, c *checked) (err error) {
 	return nil
 }
 
+// freeze takes the ends of the segments of a trail that grows, the last first: what
+// stands in a segment was written after all that stands in those before it.
+func (c *checked) freeze() error {
+	c.ends = map[int]int64{}
+	for _, n := range slices.Backward(c.segments) {
+		l, err := openSegment(c.Dir, n)
+		if errors.Is(err, errNotPlain) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c.ends[n] = l.end
+		l.close()
+	}
+	return nil
+}
+
 func vanished(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", errVanished, err)
@@ -480,6 +504,9 @@ func scanSegment(c *checked, n int) *scan {
 	defer l.close()
 	if c.cut != nil && n == c.cut.Segment {
 		l.end = min(l.end, c.cut.Offset)
+	}
+	if end, ok := c.ends[n]; ok {
+		l.end = min(l.end, end)
 	}
 	s.size = l.end
 	var h hasher
