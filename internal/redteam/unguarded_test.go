@@ -17,7 +17,7 @@ import (
 
 // sampled is how many cases there are to one that TestUnguarded runs where it
 // does not run all.
-const sampled = 6
+const sampled = 10
 
 // TestUnguarded sees that every attack shows a canary, or tells a guess from a
 // wrong one, where there is no guard: as the roles and by the protocols that it
