@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,6 +26,7 @@ type plFrame struct {
 	// says the same of all that follows a conditional RETURN or EXIT.
 	control []value
 	after   value
+	counted Columns // what decides how many rows the statements so far gave
 
 	changed bool                // a variable got a value that it did not have before
 	memo    bool                // the text lives with the snapshot
@@ -311,6 +313,29 @@ func (p *part) under(fr *plFrame, cond value, list []plStmt) {
 	fr.control = fr.control[:len(fr.control)-1]
 }
 
+// often runs through a body that is executed as often as rows say.
+func (p *part) often(fr *plFrame, rows Columns, body func()) {
+	fr.control = append(fr.control, value{src: rows, how: Expression, known: true})
+	body()
+	fr.control = fr.control[:len(fr.control)-1]
+}
+
+// counting analyzes a statement of the body, and returns what decides how many
+// rows it gives, which FOUND and ROW_COUNT tell.
+func (p *part) counting(fr *plFrame, statement func() []field) ([]field, Columns) {
+	var cols []field
+	p.a.rows = nil
+	rows := p.testsOf(func() { cols = statement() })
+	rows = rows.Union(p.a.rows)
+	if found, rest := fr.scope.find([]string{"found"}); found != nil && len(rest) == 0 && len(rows) > 0 {
+		if p.assignVar(found, value{src: rows, how: Expression, typ: boolOID, known: true}) {
+			fr.changed = true
+		}
+	}
+	fr.counted = fr.counted.Union(rows)
+	return cols, rows
+}
+
 // leaves records that what follows depends on the branches taken so far.
 func (p *part) leaves(fr *plFrame) {
 	for _, c := range fr.control {
@@ -357,8 +382,17 @@ func (p *part) blockIn(fr *plFrame, b *plBlock) {
 		}
 		fr.remember(b)
 	}
+	before := p.rec.probes
+	if len(b.handlers) > 0 {
+		p.rec.probes = map[Column]struct{}{}
+	}
 	p.run(fr, b.body)
 	if len(b.handlers) > 0 {
+		// Where the block ends depends on what fails in it.
+		if failed := setOf(p.rec.probes); !fr.after.src.ContainsAll(failed) {
+			fr.after.src, fr.changed = fr.after.src.Union(failed), true
+		}
+		maps.Copy(p.rec.probes, before)
 		// What an error message may say, and so SQLERRM.
 		message := value{src: setOf(p.rec.touched), how: Expression, typ: textOID, known: true}
 		if len(message.src) == 0 {
@@ -649,22 +683,24 @@ func (p *part) plStatement(fr *plFrame, s *plStmt) {
 		}
 		p.test(v.src)
 		// The loop variable is declared by the loop.
-		p.loopVariable(fr, s, func() { p.assignTarget(fr, s.targets[0], v) })
+		p.often(fr, v.src, func() { p.loopVariable(fr, s, func() { p.assignTarget(fr, s.targets[0], v) }) })
 	case plForQuery:
-		cols := p.sql(fr, s.sql)
-		p.loopRows(fr, s, cols)
+		cols, rows := p.counting(fr, func() []field { return p.sql(fr, s.sql) })
+		p.often(fr, rows, func() { p.loopRows(fr, s, cols) })
 	case plForDynamic:
-		cols := p.dynamic(fr, s.sql, s.using)
-		p.loopRows(fr, s, cols)
+		cols, rows := p.counting(fr, func() []field { return p.dynamic(fr, s.sql, s.using) })
+		p.often(fr, rows, func() { p.loopRows(fr, s, cols) })
 	case plForCursor:
-		cols := p.openCursor(fr, s)
-		p.loopRows(fr, s, cols)
+		cols, rows := p.counting(fr, func() []field { return p.openCursor(fr, s) })
+		p.often(fr, rows, func() { p.loopRows(fr, s, cols) })
 	case plForeach:
 		v := p.eval(fr, s.exprs[0])
 		e := p.elementOf(v)
 		e.fields = v.fields
-		p.assignRow(fr, s.targets, []field{{"", e}})
-		p.run(fr, s.body)
+		p.often(fr, v.src, func() {
+			p.assignRow(fr, s.targets, []field{{"", e}})
+			p.run(fr, s.body)
+		})
 	case plExit:
 		for _, c := range s.exprs {
 			fr.control = append(fr.control, p.condition(fr, c))
@@ -692,24 +728,28 @@ func (p *part) plStatement(fr *plFrame, s *plStmt) {
 			p.flow(Column{}, "message", p.eval(fr, e))
 		}
 	case plSQL:
-		cols := p.sql(fr, s.sql)
+		cols, _ := p.counting(fr, func() []field { return p.sql(fr, s.sql) })
 		if len(s.targets) > 0 {
 			p.assignRow(fr, s.targets, cols)
 		}
 	case plDynamic:
-		cols := p.dynamic(fr, s.sql, s.using)
+		cols, _ := p.counting(fr, func() []field { return p.dynamic(fr, s.sql, s.using) })
 		if len(s.targets) > 0 {
 			p.assignRow(fr, s.targets, cols)
 		}
 	case plPerform:
-		p.sql(fr, s.sql)
+		p.counting(fr, func() []field { return p.sql(fr, s.sql) })
 	case plCall:
 		p.plCallStatement(fr, s)
 	case plDiagnostics:
 		for _, o := range s.options {
 			v := constant(textOID)
 			switch o.name {
-			case "row_count", "pg_context", "pg_routine_oid":
+			case "row_count":
+				if len(fr.counted) > 0 {
+					v = value{src: fr.counted, how: Expression, typ: int8OID, known: true}
+				}
+			case "pg_context", "pg_routine_oid":
 			default: // of the error that is being handled
 				v = value{src: setOf(p.rec.touched), how: Expression, typ: textOID, known: true}
 			}
