@@ -91,7 +91,8 @@ const (
 	// system's hands before they are sent.
 	DurabilityDefault Durability = iota
 	// DurabilityStrict has every record on stable storage before anything is
-	// released.
+	// released. The record of a commit has its transaction's id, so that a crash
+	// before the server's answer can be resolved; that costs a round trip.
 	DurabilityStrict
 )
 

@@ -117,7 +117,7 @@ func TestNothingInClear(t *testing.T) {
 // server's answer.
 func TestACommitNobodyHeardOf(t *testing.T) {
 	dsn := shop(t)
-	f := newFixtureOn(t, dsn)
+	f := newFixtureOn(t, dsn, func(c *guardedpg.Config) { c.Durability = guardedpg.DurabilityStrict })
 	tx, err := f.db.Begin()
 	require.NoError(t, err)
 	_, err = tx.Exec("UPDATE customers SET id = id WHERE id = 3")

@@ -313,7 +313,7 @@ func (r *run) recordIntent(ctx context.Context) error {
 	c.verdict = audit.Verdict{Verdict: r.decision.Verdict.String(), Rule: r.decision.Rule, Reason: r.decision.Reason,
 		Policy: r.policy().Hash()}
 	c.rec.Verdict = &c.verdict
-	if r.plan.kind == audit.KindCommit {
+	if r.plan.kind == audit.KindCommit && c.strict {
 		c.rec.Detail = r.transaction(ctx)
 	}
 	seq, err := c.write(r)

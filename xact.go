@@ -47,8 +47,9 @@ func transactionStatus(to *pgx.ConnConfig) func(context.Context, *audit.Database
 const xactSQL = `select pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text`
 
 // transaction is what a commit's record says of its transaction, so that a crash
-// between it and the server's answer can be resolved. It costs a round trip, and
-// nothing where no statement of the transaction had effects.
+// between it and the server's answer can be resolved. It costs a round trip, which
+// is why only strict durability asks, and nothing where no statement of the
+// transaction had effects.
 func (r *run) transaction(ctx context.Context) map[string]string {
 	s := r.conn.session
 	if !s.tx.wrote || s.pg.TxStatus() != 'T' {

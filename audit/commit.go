@@ -17,12 +17,7 @@ func (t *Trail) flush() error {
 		return err
 	}
 	t.mu.Lock()
-	queue := t.chunks
-	if len(queue) == 0 {
-		queue = t.queue
-	} else {
-		queue = append(queue, t.queue...)
-	}
+	queue := append(append(t.taken[:0], t.chunks...), t.queue...)
 	t.queue, t.chunks = nil, nil
 	if len(t.buf) > 0 {
 		queue = append(queue, batch{seg: t.seg, off: t.bufOff, data: t.buf, last: t.seq})
@@ -30,6 +25,8 @@ func (t *Trail) flush() error {
 		t.bufOff = t.seg.end
 	}
 	t.mu.Unlock()
+	t.taken = queue
+	defer clear(queue)
 	for i, b := range queue {
 		if err := t.writeBatch(b); err != nil {
 			if noRoom(err.err) {
@@ -141,7 +138,7 @@ func (t *Trail) commitSealed() error {
 	}
 	t.io.Lock()
 	dirty := t.dirty
-	t.dirty = nil
+	t.dirty, t.idle = t.idle[:0], nil
 	// What was rotated away and is written to its end is complete with this
 	// sync, and needs no descriptor any more.
 	var complete []*segment
@@ -168,6 +165,10 @@ func (t *Trail) commitSealed() error {
 	for _, s := range complete {
 		s.f.Close()
 	}
+	clear(dirty)
+	t.io.Lock()
+	t.idle = dirty
+	t.io.Unlock()
 	return nil
 }
 

@@ -142,6 +142,7 @@ type Trail struct {
 	seg                  *segment
 	next                 *segment // made ahead
 	nextErr              error    // why there is none
+	stamp                []byte   // room for the time of a seal
 	queue                []batch  // complete batches, of earlier segments
 	chunks               []batch  // of other files; what lines refer to, so written before them
 	chunkBytes           uint64   // in all chunks so far
@@ -154,6 +155,8 @@ type Trail struct {
 
 	io     sync.Mutex // held by flush; guards what follows; taken before mu
 	dirty  []*segment // written and not synced
+	idle   []*segment // room for the next dirty
+	taken  []batch    // room for what a flush takes
 	opened []*segment // all segments, for watch
 
 	written, synced watermark // seq
@@ -447,13 +450,13 @@ func (t *Trail) append(r *Record, now time.Time) error {
 
 // appendSeal seals everything so far; next is nil in the last seal. t.mu is held.
 func (t *Trail) appendSeal(now time.Time, next *[64]byte) {
-	stamp := t.enc.time(nil, now)
+	t.stamp = t.enc.time(t.stamp[:0], now)
 	c := checkpoint{
 		origin: t.origin,
 		n:      t.seq,
 		root:   t.tree.root(),
 		head:   t.head,
-		time:   stamp[1 : len(stamp)-1],
+		time:   t.stamp[1 : len(t.stamp)-1],
 	}
 	s := Seal{Root: c.root, Sig: t.key.sign(&c, next)}
 	s.Next = c.next
