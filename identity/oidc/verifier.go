@@ -330,6 +330,11 @@ func (i *issuer) verify(ctx context.Context, token string, now time.Time) (*veri
 	if err := t.Claims(&claims); err != nil {
 		return fail(ErrMalformed, "its claims are not an object", nil)
 	}
+	for name := range claims {
+		if k := slices.IndexFunc(registered, func(r string) bool { return strings.EqualFold(r, name) }); k >= 0 && registered[k] != name {
+			return fail(ErrMalformed, "it has a claim that differs from "+registered[k]+" in case alone", nil)
+		}
+	}
 	if !slices.Contains(t.Audience, i.Audience) {
 		return fail(ErrAudience, fmt.Sprintf("want %q", i.Audience), nil)
 	}
@@ -385,6 +390,11 @@ func (i *issuer) verify(ctx context.Context, token string, now time.Time) (*veri
 	}
 	return &verified{id, until}, nil
 }
+
+// registered are the claims that go-oidc reads. Names of claims are compared
+// exactly (RFC 7519, section 10.1.1), but by encoding/json without case: a
+// custom claim "Sub" would take the place of sub.
+var registered = []string{"iss", "sub", "aud", "exp", "iat", "nbf", "nonce", "at_hash", "_claim_names", "_claim_sources"}
 
 // list reads a string, or a list of them.
 func list(raw json.RawMessage) ([]string, bool) {

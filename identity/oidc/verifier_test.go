@@ -149,6 +149,8 @@ func TestRefusals(t *testing.T) {
 		{"required claim missing", issuer.Sign(ok(map[string]any{"env": nil})), oidc.ErrClaim},
 		{"required claim differs", issuer.Sign(ok(map[string]any{"env": []string{"test"}})), oidc.ErrClaim},
 		{"no subject", issuer.Sign(ok(map[string]any{"sub": nil})), oidc.ErrMalformed},
+		{"another subject beside it", issuer.Sign(ok(map[string]any{"suB": "root"})), oidc.ErrMalformed},
+		{"an audience that is none", issuer.Sign(ok(map[string]any{"aud": nil, "Aud": "guardedpg"})), oidc.ErrMalformed},
 		{"groups are an object", issuer.Sign(ok(map[string]any{"groups": map[string]any{"dba": 1}})), oidc.ErrMalformed},
 		{"groups are null", issuer.Sign(ok(map[string]any{"groups": []any{1}})), oidc.ErrMalformed},
 		{"attribute is an object", issuer.Sign(ok(map[string]any{"run": map[string]any{}})), oidc.ErrMalformed},
