@@ -3,7 +3,6 @@ package redteam_test
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,11 +15,7 @@ func TestBenign(t *testing.T) {
 	rep := newReport("as with pgx", "stopped", "masked wrongly", "differs")
 	t.Run("case", func(t *testing.T) {
 		for i, c := range readCases(t, "benign.jsonl", "benign_more.jsonl") {
-			list := setups(c)
-			if strings.HasPrefix(c.ID, "O") { // they are many
-				list = turns(i, c)
-			}
-			for _, s := range list {
+			for _, s := range chosen(i, c) {
 				t.Run(fmt.Sprintf("%s/%v", c.ID, s), func(t *testing.T) {
 					t.Parallel()
 					var with, without []*outcome

@@ -24,11 +24,11 @@ func TestLeaks(t *testing.T) {
 	l, d := newLab(t), newDetector(t)
 	rep := newReport("refused", "masked", "leaked", "hung")
 	t.Run("case", func(t *testing.T) {
-		for _, c := range leakCases(t) {
+		for i, c := range leakCases(t) {
 			if c.Family == inference {
 				continue
 			}
-			for _, s := range setups(c) {
+			for _, s := range chosen(i, c) {
 				t.Run(fmt.Sprintf("%s/%v", c.ID, s), func(t *testing.T) {
 					t.Parallel()
 					l.with(func(b *bench) {

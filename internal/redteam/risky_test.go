@@ -21,11 +21,7 @@ func TestRisky(t *testing.T) {
 	rep := newReport("stopped", "ran", "hung")
 	t.Run("case", func(t *testing.T) {
 		for i, c := range riskyCases(t) {
-			list := setups(c)
-			if strings.HasPrefix(c.ID, "Q") { // they are many
-				list = turns(i, c)
-			}
-			for _, s := range list {
+			for _, s := range chosen(i, c) {
 				t.Run(fmt.Sprintf("%s/%v", c.ID, s), func(t *testing.T) {
 					t.Parallel()
 					l.with(func(b *bench) {
