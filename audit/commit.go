@@ -66,7 +66,7 @@ func (t *Trail) writeBatch(b batch) *writeError {
 	if _, err := b.seg.f.WriteAt(b.data, b.off); err != nil {
 		return &writeError{"write", err}
 	}
-	if b.seg.on.Load() == 0 && !strings.HasPrefix(b.seg.store, "keys/") { // keys may be shredded
+	if b.seg.on.Load() == 0 && !strings.HasPrefix(b.seg.store, "keys/") && !slices.Contains(t.opened, b.seg) { // keys may be shredded
 		t.opened = append(t.opened, b.seg)
 	}
 	b.seg.on.Store(b.off + int64(len(b.data)))
@@ -139,6 +139,18 @@ func (t *Trail) commitSealed() error {
 	t.io.Lock()
 	dirty := t.dirty
 	t.dirty, t.idle = t.idle[:0], nil
+	t.mu.Lock()
+	for _, s := range t.placed {
+		if !slices.Contains(dirty, s) {
+			dirty = append(dirty, s)
+		}
+		if !slices.Contains(t.opened, s) {
+			t.opened = append(t.opened, s)
+		}
+	}
+	clear(t.placed)
+	t.placed = t.placed[:0]
+	t.mu.Unlock()
 	// What was rotated away and is written to its end is complete with this
 	// sync, and needs no descriptor any more.
 	var complete []*segment

@@ -26,6 +26,9 @@ type files interface {
 // file is an open file that is written once, from the front.
 type file interface {
 	WriteAt(b []byte, off int64) (int, error)
+	// mapped is the file in memory, as the system has it: what is stored there
+	// outlives the process. Nil where the file is written by WriteAt alone.
+	mapped() []byte
 	// sync makes the content durable (fdatasync).
 	sync() error
 	truncate(size int64) error
@@ -72,8 +75,9 @@ func (osFiles) create(path string, size int64) (file, error) {
 	if err != nil {
 		return nil, err
 	}
+	reserved := false
 	if size > 0 {
-		err = preallocate(f, size)
+		reserved, err = preallocate(f, size)
 	}
 	if err != nil {
 		f.Close()
@@ -85,7 +89,12 @@ func (osFiles) create(path string, size int64) (file, error) {
 		f.Close()
 		return nil, err
 	}
-	return osFile{f, info}, nil
+	o := osFile{f: f, info: info}
+	if reserved {
+		// Without a mapping it works too.
+		o.mem, _ = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	}
+	return o, nil
 }
 
 func (osFiles) syncDir(path string) error {
@@ -100,11 +109,19 @@ func (osFiles) syncDir(path string) error {
 type osFile struct {
 	f    *os.File
 	info fs.FileInfo // as it was made: says which file it is
+	mem  []byte      // the file, where its room on the disk is reserved
 }
 
 func (o osFile) WriteAt(b []byte, off int64) (int, error) { return o.f.WriteAt(b, off) }
 func (o osFile) truncate(size int64) error                { return o.f.Truncate(size) }
-func (o osFile) Close() error                             { return o.f.Close() }
+func (o osFile) mapped() []byte                           { return o.mem }
+
+func (o osFile) Close() error {
+	if o.mem != nil {
+		unix.Munmap(o.mem)
+	}
+	return o.f.Close()
+}
 
 func (o osFile) intact(path string, size int64) error { return sameFile(path, o.info, size) }
 

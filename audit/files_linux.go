@@ -6,14 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func preallocate(f *os.File, size int64) error {
+// preallocate makes f as long as size. Where reserved, there is room for all of it.
+func preallocate(f *os.File, size int64) (reserved bool, err error) {
 	for {
 		switch err := unix.Fallocate(int(f.Fd()), 0, 0, size); err {
 		case unix.EINTR:
 		case unix.EOPNOTSUPP:
-			return f.Truncate(size)
+			return false, f.Truncate(size)
 		default:
-			return err
+			return err == nil, err
 		}
 	}
 }

@@ -4,7 +4,7 @@ package audit
 
 import "os"
 
-func preallocate(f *os.File, size int64) error { return f.Truncate(size) }
+func preallocate(f *os.File, size int64) (reserved bool, err error) { return false, f.Truncate(size) }
 
 func (o osFile) sync() error { return o.f.Sync() }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -148,8 +150,9 @@ type Trail struct {
 	chunkBytes           uint64   // in all chunks so far
 	stores               map[string]*segment
 	seals                *sealing
-	buf                  []byte // lines not yet taken by flush, all for seg
-	bufOff               int64  // where in seg they begin
+	buf                  []byte     // lines not yet taken by flush, all for seg
+	bufOff               int64      // where in seg they begin
+	placed               []*segment // with lines that were stored in the mapped file, and not synced
 	spare                []byte
 	backlog              int64 // bytes in queue and buf, and in flush's hands
 
@@ -436,17 +439,55 @@ func (t *Trail) append(r *Record, now time.Time) error {
 		}
 		t.seg, t.next = t.next, nil
 		t.bufOff = 0
+		start = len(t.buf) - int(n)
+	}
+	// Where everything before it is with the system, so is this as soon as it
+	// stands in the mapped file: no call is needed, and nobody has to be woken.
+	placed := t.backlog == 0 && start == 0 && t.seg.end+n <= int64(len(t.seg.f.mapped()))
+	if placed {
+		if err := place(t.seg.f.mapped()[t.seg.end:], t.buf); err != nil {
+			return t.fail("write", t.seg.path, err)
+		}
+		if !slices.Contains(t.placed, t.seg) {
+			t.placed = append(t.placed, t.seg)
+		}
 	}
 	half := t.cfg.SegmentBytes / 2
 	if t.seg.end+n > half && t.next == nil && t.nextErr == nil {
 		kick(t.prepareC)
 	}
 	t.seg.end += n
-	t.backlog += n
 	t.seq++
 	t.tree.add(t.head)
+	if !placed {
+		t.backlog += n
+		return nil
+	}
+	t.seg.on.Store(t.seg.end)
+	t.buf, t.bufOff = t.buf[:0], t.seg.end
+	t.written.advance(t.seq)
 	return nil
 }
+
+// place stores a line in a mapped file. Its newline comes last: a reader takes
+// what has none for a line that is being written. Memory that is not there any
+// more, because somebody cut the file, is an error here and not the end of the
+// process.
+func place(mem, line []byte) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil {
+			err = errReplaced
+		}
+	}()
+	last := len(line) - 1
+	copy(mem, line[:last])
+	placing.Add(1) // no store goes past it
+	mem[last] = line[last]
+	return nil
+}
+
+var placing atomic.Uint32
 
 // appendSeal seals everything so far; next is nil in the last seal. t.mu is held.
 func (t *Trail) appendSeal(now time.Time, next *[64]byte) {

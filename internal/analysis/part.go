@@ -54,6 +54,9 @@ type part struct {
 	// defined is true within the definitions of views and rules, whose
 	// predicates are not the text's own.
 	defined bool
+	// branches are the columns that decide that the statement of a PL/pgSQL body
+	// runs at all: what it writes tells of them.
+	branches Columns
 }
 
 // variables are the named values that a function body can use besides columns.
@@ -252,10 +255,11 @@ func (p *part) unknown(what string, location int) {
 // flow records values that a write puts into to (or into, when to is no column).
 func (p *part) flow(to Column, into string, v value) {
 	p.meet(v.lits, Columns{to})
-	if len(v.src) == 0 {
+	from := v.src.Union(p.branches)
+	if len(from) == 0 {
 		return
 	}
-	p.rec.st.Flows = append(p.rec.st.Flows, Flow{To: to, Into: into, From: v.src, Same: v.how == Plain && len(v.src) == 1, Path: p.path})
+	p.rec.st.Flows = append(p.rec.st.Flows, Flow{To: to, Into: into, From: from, Same: v.how == Plain && len(from) == 1, Path: p.path})
 }
 
 // finish moves what was recorded into the statement.

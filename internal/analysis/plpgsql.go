@@ -253,6 +253,14 @@ func (p *part) in(fr *plFrame) *part {
 		n.outs = fr.outs
 	}
 	q.vars = n
+	if fr.f == nil {
+		// A block is the author's own: by what it writes in which branch it could
+		// spell a value out. A function's branches are its owner's.
+		q.branches = q.branches.Union(fr.after.src)
+		for _, c := range fr.control {
+			q.branches = q.branches.Union(c.src)
+		}
+	}
 	return &q
 }
 
