@@ -21,4 +21,4 @@ lint: ## formatting, vet, staticcheck, govulncheck, tidy modules
 	.ci/lint
 
 check: lint race ## what must pass before a change goes in
-	.ci/fuzz 3s
+	.ci/fuzz 2s

@@ -50,6 +50,10 @@ func (r *run) approve(ctx context.Context) error {
 	if c.connector.cfg.Approver == nil {
 		return r.held("no approver is configured", "leave it out, or ask whoever operates this program", nil)
 	}
+	// What people see, and what their decision is bound to, is what is defined now.
+	if err := r.again(ctx); err != nil || r.decision.Verdict == guard.Allow {
+		return err
+	}
 	req := r.request(ctx)
 	if req.Digest == "" {
 		return r.held("an argument has no value that a decision could be bound to", "pass plain values", nil)
@@ -86,15 +90,8 @@ func (r *run) approve(ctx context.Context) error {
 	}
 	// While people thought about it, anything may have changed, also what
 	// another session did a moment ago.
-	c.catalog.Changed()
-	c.connector.cache.Invalidate()
-	if err := r.prepare(ctx); err != nil {
+	if err := r.again(ctx); err != nil {
 		return err
-	}
-	r.started = time.Now()
-	r.decide(ctx)
-	if r.decision.Verdict == guard.Deny {
-		return r.denied()
 	}
 	now := r.request(ctx)
 	now.ID, now.Created = req.ID, req.Created
@@ -111,6 +108,22 @@ func (r *run) approve(ctx context.Context) error {
 		return err
 	}
 	return r.redeem(ctx, &now, granted.grant)
+}
+
+// again plans and decides with the definitions as they are now. Its error is a
+// refusal.
+func (r *run) again(ctx context.Context) error {
+	r.conn.catalog.Changed()
+	r.conn.connector.cache.Invalidate()
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	r.started = time.Now()
+	r.decide(ctx)
+	if r.decision.Verdict == guard.Deny {
+		return r.denied()
+	}
+	return nil
 }
 
 // redeem uses the grant up.
