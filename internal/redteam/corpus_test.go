@@ -3,7 +3,7 @@
 //
 // testdata/*.jsonl has one case per line. Each was run without the guard on
 // PostgreSQL 15 and works there; TestUnguarded proves it again. GUARDEDPG_REDTEAM
-// chooses how much is run: unset, each case once to three times; "full", each as both
+// chooses how much is run: unset, each case once; "full", each as both
 // roles, in all five exec modes, prepared and not, under several masks, and
 // TestUnguarded.
 package redteam_test
