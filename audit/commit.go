@@ -150,11 +150,9 @@ func (t *Trail) commitSealed() error {
 	}
 	clear(t.placed)
 	t.placed = t.placed[:0]
-	t.mu.Unlock()
 	// What was rotated away and is written to its end is complete with this
-	// sync, and needs no descriptor any more.
+	// sync, and needs no descriptor any more. Nothing is placed in between.
 	var complete []*segment
-	t.mu.Lock()
 	for _, s := range dirty {
 		if s != t.seg && t.stores[s.store] != s && s.on.Load() == s.end {
 			complete = append(complete, s)
