@@ -2,10 +2,10 @@ package guardedpg
 
 import (
 	"database/sql/driver"
-	"strings"
 
 	"github.com/guardedpg/guardedpg/guard"
 	"github.com/guardedpg/guardedpg/identity"
+	"github.com/guardedpg/guardedpg/internal/analysis"
 	"github.com/guardedpg/guardedpg/mask"
 )
 
@@ -34,10 +34,10 @@ func (c *Connector) overwrites(p *plan) []overwrite {
 	return all
 }
 
-// literalValue is the value of a constant as it stands in the text.
+// literalValue is the value of a constant, given as it stands in the text.
 func literalValue(text string) driver.Value {
-	if len(text) >= 2 && text[0] == '\'' && text[len(text)-1] == '\'' {
-		return strings.ReplaceAll(text[1:len(text)-1], "''", "'")
+	if s, ok := analysis.StringConstant(text); ok {
+		return s
 	}
 	return text
 }

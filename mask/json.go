@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"cmp"
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
@@ -81,6 +82,10 @@ func (s Spec) compileJSON(sh *shape, key Key) *Masker {
 		return nil
 	}
 	m := &jsonMask{rest: s.rest}
+	var leaves []*Masker
+	if !s.rest {
+		leaves = append(leaves, redactedPath.text)
+	}
 	for _, p := range s.paths {
 		c := jsonPath{steps: p.steps, clear: p.clear, name: p.maskName()}
 		if !p.clear {
@@ -89,10 +94,15 @@ func (s Spec) compileJSON(sh *shape, key Key) *Masker {
 			if c.text == nil && c.number == nil {
 				return nil
 			}
+			leaves = append(leaves, cmp.Or(c.text, redactedPath.text))
+			if c.number != nil {
+				leaves = append(leaves, c.number)
+			}
 		}
 		m.paths = append(m.paths, c)
 	}
 	return &Masker{
+		parts: leaves,
 		mask: func(v driver.Value) driver.Value {
 			doc, ok := v.([]byte)
 			if !ok || !json.Valid(doc) {

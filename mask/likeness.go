@@ -25,11 +25,38 @@ const (
 
 // Resembles reports whether v could be the mask's own output. v is an argument
 // or a literal that is about to be written to the column: in the Go form that
-// Mask gives or in text form. It sees whole values only: a masked value inside
-// a longer text, or computed by the server, is not found. The null mask and
-// registered functions cannot tell their output and always say Unlike.
+// Mask gives or in text form: a whole value, a part of one (an element of an
+// array, a leaf of a document), or an array of values for many rows, of which
+// one that is Certain is enough. A masked value inside a longer text, or
+// computed by the server, is not found. The null mask and registered functions
+// cannot tell their output and always say Unlike.
 func (m *Masker) Resembles(v driver.Value) Likeness {
-	if m == nil || m.owns == nil || v == nil {
+	if m == nil || v == nil {
+		return Unlike
+	}
+	l := m.whole(v)
+	if l == Certain {
+		return l
+	}
+	for _, part := range m.parts {
+		if part.Resembles(v) == Certain {
+			return Certain
+		}
+	}
+	if list, ok := v.(string); ok && len(list) > 1 && list[0] == '{' && (m.shape == nil || m.shape.fam != famArray) {
+		mapArray(list, ',', func(text string) (string, partResult) {
+			if m.whole(text) == Certain {
+				l = Certain
+			}
+			return "", partNull
+		})
+	}
+	return l
+}
+
+// whole is Resembles for a whole value.
+func (m *Masker) whole(v driver.Value) Likeness {
+	if m.owns == nil {
 		return Unlike
 	}
 	if v = m.shape.adopt(v); v == nil {

@@ -2,6 +2,8 @@ package mask
 
 import (
 	"database/sql/driver"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -13,6 +15,7 @@ type Masker struct {
 	mask     func(driver.Value) driver.Value // never gets nil
 	owns     func(driver.Value) Likeness     // never gets nil; nil means Unlike
 	shape    *shape
+	parts    []*Masker // of the parts of a compound value or a document
 }
 
 // Mask gives what the caller may see in place of v: a value of the same Go
@@ -171,6 +174,7 @@ func (s Spec) compileParts(sh *shape, key Key) *Masker {
 	}
 	mask := func(part *shape, text string) (string, bool) { return parts[part].text(text) }
 	return &Masker{
+		parts: slices.Collect(maps.Values(parts)),
 		mask: func(v driver.Value) driver.Value {
 			text, ok := v.(string)
 			if !ok {

@@ -195,7 +195,7 @@ func results(cols []field) []Output {
 }
 
 func result(c field) Output {
-	o := Output{Name: c.name, Sources: c.src, How: c.how, Type: c.typ, Origin: c.origin, OriginKnown: c.known}
+	o := Output{Name: c.name, Sources: c.src, ByRows: c.byRows, How: c.how, Type: c.typ, Origin: c.origin, OriginKnown: c.known}
 	if c.untyped && o.Type == 0 {
 		o.Type = textOID
 	}

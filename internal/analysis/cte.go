@@ -88,7 +88,7 @@ func (p *part) cteResult(c *cte) []field {
 				c.rows = c.rows.Union(tests)
 				for i := range cols {
 					if computes(sel.Rarg, i) {
-						cols[i].value = derived(p.combine(cols[i].typ, cols[i].value, value{src: tests, how: Expression}))
+						cols[i].value = derived(p.combine(cols[i].typ, cols[i].value, counting(tests, Expression)))
 					}
 				}
 			}
@@ -99,7 +99,8 @@ func (p *part) cteResult(c *cte) []field {
 						break
 					}
 					before := c.cols[i].src
-					cols[i].src = cols[i].src.Union(before)
+					src := cols[i].src.Union(before)
+					cols[i].src, cols[i].byRows = src, byRows(src, cols[i].value, c.cols[i].value)
 					same = same && len(cols[i].src) == len(before) && sameFields(cols[i].fields, c.cols[i].fields)
 				}
 			}

@@ -89,7 +89,7 @@ func (p *part) insert(s *pg.InsertStmt, around *scope) ([]field, bool) {
 		if rows := p.a.rows; len(rows) > 0 {
 			// Counting what was written gives back what made the rows.
 			for i, c := range cols {
-				cols[i].value = derived(p.combine(c.typ, c.value, value{src: rows, how: Expression}))
+				cols[i].value = derived(p.combine(c.typ, c.value, counting(rows, Expression)))
 			}
 		}
 	}

@@ -446,7 +446,7 @@ func (p *part) subLink(s *pg.SubLink, sc *scope) value {
 			v.typ = t.Array
 		}
 		if len(rows) > 0 { // its length says how many there are
-			v = p.combine(v.typ, v, value{src: rows, how: Expression})
+			v = p.combine(v.typ, v, counting(rows, Expression))
 		}
 		v.set, v.rows = false, nil
 		return v

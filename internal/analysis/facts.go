@@ -86,8 +86,12 @@ const (
 type Output struct {
 	Name    string
 	Sources Columns // base columns whose values flow in
-	How     Derivation
-	Type    catalog.OID // 0 when not known
+	// ByRows are those of Sources that flow in only by way of which rows there
+	// are, or how many: what LIMIT and a set-returning function are given, where
+	// rows are counted or picked. The server's own tree does not show them.
+	ByRows Columns
+	How    Derivation
+	Type   catalog.OID // 0 when not known
 	// Origin is what the server's RowDescription names as the column's table
 	// and attribute, or the zero Column when it names none, or when that is not
 	// known (OriginKnown false).

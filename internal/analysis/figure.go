@@ -30,6 +30,10 @@ func (p *part) figure(n *pg.Node) (string, int) {
 		return name
 	}
 	switch e := n.GetNode().(type) {
+	case *pg.Node_AConst:
+		if e.AConst.GetBoolval() != nil && p.a.snap.Server.VersionNum < 150000 {
+			return "bool", 1 // which 14 reads as a cast
+		}
 	case *pg.Node_ColumnRef:
 		if name := last(e.ColumnRef.Fields); name != "" {
 			return name, 2

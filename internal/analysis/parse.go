@@ -319,14 +319,31 @@ var errTokens = &ParseError{Reason: "the lexer's tokens cannot be read", Positio
 // it ends.
 func constantEnds(sql string) map[int]int {
 	ends := map[int]int{}
+	unicode, escaped := -1, false // where a U&'...' starts whose end is not known: the scanner does not tell it
 	err := scan(sql, func(t token) {
+		switch {
+		case unicode < 0:
+		case t.kind == pg.Token_UESCAPE:
+			escaped = true
+			return
+		case escaped:
+			ends[unicode], unicode, escaped = t.end, -1, false
+			return
+		default:
+			ends[unicode], unicode = len(strings.TrimRight(sql[:t.start], " \t\r\n\f\v")), -1
+		}
 		switch t.kind {
-		case pg.Token_SCONST, pg.Token_USCONST, pg.Token_BCONST, pg.Token_XCONST, pg.Token_ICONST, pg.Token_FCONST:
+		case pg.Token_USCONST:
+			unicode = t.start
+		case pg.Token_SCONST, pg.Token_BCONST, pg.Token_XCONST, pg.Token_ICONST, pg.Token_FCONST:
 			ends[t.start] = t.end
 		}
 	})
 	if err != nil {
 		return nil
+	}
+	if unicode >= 0 {
+		ends[unicode] = len(sql)
 	}
 	return ends
 }
@@ -343,4 +360,19 @@ func Fingerprint(sql string) string {
 		return ""
 	}
 	return f
+}
+
+// StringConstant returns the value of a string constant of any notation that
+// the grammar knows (manual, 4.1.2), and false where text is anything else.
+func StringConstant(text string) (string, bool) {
+	tree, err := parseSQL("SELECT " + text)
+	if err != nil || len(tree.Stmts) != 1 {
+		return "", false
+	}
+	sel := tree.Stmts[0].Stmt.GetSelectStmt()
+	if sel == nil || len(sel.TargetList) != 1 {
+		return "", false
+	}
+	s := sel.TargetList[0].GetResTarget().GetVal().GetAConst().GetSval()
+	return s.GetSval(), s != nil
 }

@@ -57,6 +57,9 @@ func (p *part) limit(sel *pg.SelectStmt, cols []field, sc *scope) []field {
 		return cols
 	}
 	sc.rows = sc.rows.Union(v.src)
+	if v.byRows = v.src; v.how != Opaque {
+		v.how = Expression
+	}
 	cols = slices.Clone(cols)
 	for i, c := range cols {
 		cols[i].value = derived(p.combine(c.typ, c.value, v))
@@ -73,7 +76,7 @@ func (p *part) made(v value, sc *scope) value {
 			rows = rows.Union(src.rows)
 		}
 		if len(rows) > 0 {
-			v = p.combine(v.typ, v, value{src: rows, how: Aggregate})
+			v = p.combine(v.typ, v, counting(rows, Aggregate))
 		}
 	}
 	return v
@@ -601,7 +604,7 @@ func (p *part) rangeFunction(rf *pg.RangeFunction, sc *scope) *source {
 func (p *part) ordinal(typ catalog.OID, rows Columns) value {
 	v := value{how: Count, typ: typ, known: true}
 	if len(rows) > 0 {
-		v = p.combine(typ, v, value{src: rows, how: Expression})
+		v = p.combine(typ, v, counting(rows, Expression))
 	}
 	return v
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,6 +26,7 @@ import (
 //	--! unknown words      the analysis says that it does not understand, in these words
 //	--! unparsed           our parser does not know it
 //	--! analyze            it is not run
+//	--! since MAJOR        older servers refuse it
 type regressStatement struct {
 	place               string
 	sql                 string
@@ -32,6 +34,7 @@ type regressStatement struct {
 	state               string
 	unknown             []string
 	unparsed, onlyParse bool
+	since               int
 }
 
 // regressFile reads a file: a statement ends with a line that ends in a
@@ -58,6 +61,9 @@ func regressFile(t testing.TB, file string) []regressStatement {
 				s.unparsed = true
 			case "analyze":
 				s.onlyParse = true
+			case "since":
+				s.since, err = strconv.Atoi(rest)
+				require.NoError(t, err, "%s:%d", file, n)
 			default:
 				require.Fail(t, "no such mark", "%s:%d", file, n)
 			}
@@ -105,6 +111,9 @@ func TestRegress(t *testing.T) {
 			defer conn.Close(ctx)
 			r := &regression{T: t, conn: conn, views: catalog.NewCache(catalog.Config{}).Session(), prepared: map[string]string{}, cursors: map[string]*Statement{}, tally: &total}
 			for _, s := range regressFile(t, file) {
+				if s.since*10000 > server.VersionNum() {
+					s.fails, s.state = true, ""
+				}
 				r.statement(ctx, s)
 			}
 		})

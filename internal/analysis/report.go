@@ -37,6 +37,9 @@ type OutputReport struct {
 	Name    string   `json:"name"`
 	How     string   `json:"how"` // constant, plain, expression, aggregate, count or unknown
 	Sources []string `json:"sources,omitempty"`
+	// ByRows are those of Sources that only decide which rows there are, or how
+	// many, where the output picks or counts them.
+	ByRows []string `json:"by_rows,omitempty"`
 }
 
 // UseReport is one relation that is read or written.
@@ -137,7 +140,7 @@ func (st *Statement) report(sql string, snap *catalog.Snapshot) StatementReport 
 	r := StatementReport{Text: st.Text, Kind: st.Kind, Classes: st.Classes.Names(),
 		Tests: columnNames(snap, st.Tests), Defined: columnNames(snap, st.DefinedTests)}
 	for _, o := range st.Outputs {
-		r.Outputs = append(r.Outputs, OutputReport{o.Name, o.How.String(), columnNames(snap, o.Sources)})
+		r.Outputs = append(r.Outputs, OutputReport{o.Name, o.How.String(), columnNames(snap, o.Sources), columnNames(snap, o.ByRows)})
 	}
 	uses := func(list []Use) (out []UseReport) {
 		for _, u := range list {
@@ -220,7 +223,8 @@ func (st StatementReport) write(b *strings.Builder) {
 		width = min(max(width, len(o.Name)), 30)
 	}
 	for i, o := range st.Outputs {
-		from := strings.Join(o.Sources, ", ")
+		values := slices.DeleteFunc(slices.Clone(o.Sources), func(s string) bool { return slices.Contains(o.ByRows, s) })
+		from := strings.Join(values, ", ")
 		switch o.How {
 		case "plain":
 		case "constant":
@@ -233,6 +237,12 @@ func (st StatementReport) write(b *strings.Builder) {
 			from = "aggregate of " + from
 		default:
 			from = "computed from " + from
+		}
+		switch {
+		case len(o.ByRows) > 0 && len(values) > 0:
+			from += "; of rows made by " + strings.Join(o.ByRows, ", ")
+		case len(o.ByRows) > 0:
+			from = "of rows made by " + strings.Join(o.ByRows, ", ")
 		}
 		lines = append(lines, fmt.Sprintf("%2d %-*s  %s", i+1, width, o.Name, from))
 	}

@@ -630,7 +630,7 @@ func (p *part) closePortal(s *pg.ClosePortalStmt) {
 func fields(out []Output) []field {
 	cols := make([]field, len(out))
 	for i, o := range out {
-		cols[i] = field{o.Name, value{src: o.Sources, how: o.How, typ: o.Type, origin: o.Origin, known: o.OriginKnown}}
+		cols[i] = field{o.Name, value{src: o.Sources, byRows: o.ByRows, how: o.How, typ: o.Type, origin: o.Origin, known: o.OriginKnown}}
 		if o.Fields != nil {
 			cols[i].fields = fields(o.Fields)
 		}

@@ -1,10 +1,15 @@
 package analysis
 
-import "github.com/guardedpg/guardedpg/internal/catalog"
+import (
+	"slices"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
+)
 
 // A value is what is known of an expression's result.
 type value struct {
 	src    Columns     // base columns that flow in
+	byRows Columns     // those of src that do so only by way of rows, see Output.ByRows
 	how    Derivation  // Opaque is the zero value: forgetting to set it is seen as not known
 	typ    catalog.OID // 0 when not known
 	origin Column      // see Output.Origin
@@ -33,6 +38,21 @@ func constant(typ catalog.OID) value { return value{how: Constant, typ: typ, kno
 // flow in at least.
 func opaque(src Columns) value { return value{src: src} }
 
+// counting returns what rows, which are many because of cols, say of cols.
+func counting(cols Columns, how Derivation) value {
+	return value{src: cols, byRows: cols, how: how, known: true}
+}
+
+// byRows returns those of src, which is of vs, that flow in by way of rows only.
+func byRows(src Columns, vs ...value) Columns {
+	if !slices.ContainsFunc(vs, func(v value) bool { return len(v.byRows) > 0 }) {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(src), func(c Column) bool {
+		return slices.ContainsFunc(vs, func(v value) bool { return v.src.Contains(c) && !v.byRows.Contains(c) })
+	})
+}
+
 // combine returns a value of type typ computed from all of vs, and records that
 // their literals meet their columns.
 func (p *part) combine(typ catalog.OID, vs ...value) value {
@@ -54,6 +74,7 @@ func (p *part) combine(typ catalog.OID, vs ...value) value {
 			r.how = Expression
 		}
 	}
+	r.byRows = byRows(r.src, vs...)
 	p.meet(r.lits, r.src)
 	return r
 }

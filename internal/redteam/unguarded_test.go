@@ -44,6 +44,28 @@ func TestUnguarded(t *testing.T) {
 	}
 }
 
+// TestOlderServers sees that the cases which are left out on this server are
+// refused by it: without the guard, some step fails.
+func TestOlderServers(t *testing.T) {
+	l, since := newLab(t), readVersions(t)
+	all := readAllCases(t, "leaks.jsonl", "leaks_more.jsonl", "risky.jsonl", "risky_more.jsonl", "benign.jsonl", "benign_more.jsonl", "robustness.jsonl")
+	for _, c := range all {
+		major, ok := since[c.ID]
+		delete(since, c.ID)
+		if !ok || major <= labVersion() {
+			continue
+		}
+		for _, s := range bareSetups(c) {
+			t.Run(fmt.Sprintf("%s/%v", c.ID, s), func(t *testing.T) {
+				t.Parallel()
+				list := l.bare(t, s, c, c.Steps, c.Args)
+				require.True(t, slices.ContainsFunc(list, func(o *outcome) bool { return o.err != nil }), describe(c, list))
+			})
+		}
+	}
+	require.Empty(t, since, "no case is called so")
+}
+
 // slept reports whether a step took as long as the sleep that a right guess
 // leads to: it takes no shorter, however slow the machine is.
 func slept(list []*outcome) bool {
