@@ -338,7 +338,7 @@ func (w *walker) part(arg *tree, i int, l *level) Columns {
 	switch arg.name {
 	case "RELABELTYPE", "CONVERTROWTYPEEXPR", "COERCETODOMAIN":
 		return w.part(arg.node("arg"), i, l)
-	case "ROWEXPR":
+	case "ROW", "ROWEXPR":
 		if args := arg.list("args"); i < len(args) {
 			return w.expr(args[i], l)
 		}

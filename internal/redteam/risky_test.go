@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -110,7 +111,7 @@ func (b *bench) definitions(t *testing.T, c *attackCase) digest {
 	for _, conn := range b.beside {
 		beside = append(beside, conn.PgConn().PID())
 	}
-	rows, err := b.admin.Query(context.Background(), digestSQL, c.Want == "data", beside)
+	rows, err := b.admin.Query(context.Background(), digestSQL(), c.Want == "data", beside)
 	require.NoError(t, err)
 	d := digest{}
 	var part, hash string
@@ -142,11 +143,17 @@ var catalogs = map[string]string{
 	"pg_largeobject_metadata": "true", "pg_largeobject": "true",
 }
 
+// catalogsSince are the versions that brought some of them.
+var catalogsSince = map[string]int{"pg_parameter_acl": 150000, "pg_publication_namespace": 150000}
+
 // digestSQL gives the parts of a digest: definitions, the rows of critical
 // tables, and those of all where $1 is true. $2 are the sessions of others.
-var digestSQL = func() string {
+var digestSQL = sync.OnceValue(func() string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(catalogs)) {
+		if labVersion() < catalogsSince[name] {
+			continue
+		}
 		fmt.Fprintf(&b, "SELECT 'catalog:%s', coalesce(sum(hashtextextended(c::text, 0)), 0)::text FROM %[1]s c WHERE %s\nUNION ALL ", name, catalogs[name])
 	}
 	b.WriteString(`SELECT 'server:slots', coalesce(string_agg(slot_name, ' ' ORDER BY slot_name), '') FROM pg_replication_slots
@@ -156,7 +163,7 @@ UNION ALL SELECT CASE WHEN critical THEN 'critical:' ELSE 'data:' END || oid::re
 	FROM (SELECT oid, oid::regclass::text ~ '^(accounts|payments|payouts|ledger.*|app_config|hr.employees|hr.contractors|hr.salary_history)$' AS critical
 		FROM pg_class WHERE oid > 16383 AND relkind IN ('r', 'm') AND relnamespace::regnamespace::text !~ '^pg_') tables WHERE critical OR $1`)
 	return b.String()
-}()
+})
 
 // TestRobustness sends odd texts: they fail closed and fast, the process lives,
 // and the next statement works.

@@ -83,7 +83,9 @@ const restoreSQL = `DO $$ DECLARE r record; BEGIN
 	ALTER ROLE agent LOGIN NOINHERIT NOBYPASSRLS NOSUPERUSER PASSWORD 'agent';
 	REVOKE app_owner FROM agent;
 	GRANT maintenance TO agent;
-	FOR r IN SELECT parname FROM pg_parameter_acl LOOP EXECUTE format('REVOKE ALL ON PARAMETER %I FROM agent', r.parname); END LOOP;
+	IF to_regclass('pg_parameter_acl') IS NOT NULL THEN -- since 15
+		FOR r IN EXECUTE 'SELECT parname FROM pg_parameter_acl' LOOP EXECUTE format('REVOKE ALL ON PARAMETER %I FROM agent', r.parname); END LOOP;
+	END IF;
 END $$`
 
 func statesDiffer(states []digest) bool {

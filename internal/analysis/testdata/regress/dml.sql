@@ -47,11 +47,16 @@ DELETE FROM item WHERE id = 101 RETURNING to_jsonb(item);
 DELETE FROM ONLY history;
 DELETE FROM item WHERE id IN (SELECT id FROM item ORDER BY id DESC LIMIT 1) RETURNING id;
 DELETE FROM stock;
+--! since 15
 MERGE INTO item t USING (VALUES (2, 'merged'), (60, 'fresh')) AS s (id, name) ON t.id = s.id WHEN MATCHED AND t.qty > 1000 THEN DELETE WHEN MATCHED THEN UPDATE SET name = s.name, qty = t.qty + 1 WHEN NOT MATCHED AND s.name <> '' THEN INSERT (id, name) VALUES (s.id, s.name) WHEN NOT MATCHED THEN DO NOTHING;
+--! since 15
 MERGE INTO stock USING item ON stock.item_id = item.id WHEN NOT MATCHED THEN INSERT VALUES (item.id, coalesce(item.name, '-'), DEFAULT);
+--! since 15
 MERGE INTO stock s USING (SELECT id, sum(qty) AS q FROM item GROUP BY id) x ON s.item_id = x.id WHEN MATCHED AND s.n IS NULL THEN UPDATE SET n = x.q WHEN MATCHED THEN DELETE;
+--! since 15
 MERGE INTO ONLY item USING stock ON item.id = stock.item_id AND stock.place = 'x' WHEN MATCHED THEN UPDATE SET (qty, name) = (stock.n, stock.place);
 --! error 42P01
+--! since 15
 MERGE INTO nothing USING item ON true WHEN MATCHED THEN DELETE;
 --! analyze
 --! unparsed

@@ -39,10 +39,12 @@ GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO reg_b;
 GRANT CREATE, CONNECT ON DATABASE postgres TO reg_b;
 GRANT USAGE ON LANGUAGE plpgsql TO reg_b;
 GRANT USAGE ON TYPE int4 TO reg_b;
+--! since 15
 GRANT SET ON PARAMETER work_mem TO reg_b;
 REVOKE INSERT ON s3.data FROM reg_b CASCADE;
 REVOKE GRANT OPTION FOR SELECT (id) ON s3.data FROM reg_c;
 REVOKE ALL ON SCHEMA s3 FROM PUBLIC;
+--! since 15
 REVOKE SET ON PARAMETER work_mem FROM reg_b;
 REVOKE USAGE ON TYPE int4 FROM reg_b;
 REVOKE USAGE ON LANGUAGE plpgsql FROM reg_b;
@@ -119,12 +121,18 @@ ALTER FOREIGN DATA WRAPPER dummy OPTIONS (ADD a 'b');
 COMMENT ON FOREIGN DATA WRAPPER dummy IS 'w';
 DROP FOREIGN DATA WRAPPER dummy;
 DROP EXTENSION postgres_fdw CASCADE;
+--! since 15
 CREATE PUBLICATION pub FOR TABLE s3.data (id) WHERE (id > 1);
+--! since 15
 ALTER PUBLICATION pub SET (publish = 'insert');
 --! error 22023
+--! since 15
 ALTER PUBLICATION pub ADD TABLES IN SCHEMA s2;
+--! since 15
 ALTER PUBLICATION pub RENAME TO pub2;
+--! since 15
 COMMENT ON PUBLICATION pub2 IS 'p';
+--! since 15
 DROP PUBLICATION pub2;
 CREATE SUBSCRIPTION sub CONNECTION 'dbname=nowhere' PUBLICATION pub WITH (connect = false, slot_name = NONE, enabled = false);
 ALTER SUBSCRIPTION sub SET (synchronous_commit = off);

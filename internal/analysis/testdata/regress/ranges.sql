@@ -9,6 +9,7 @@ SELECT int4range(id, room), int4range(id, room, '[]'), numrange(1.0, id + 0.5), 
 SELECT lower(many), many @> 2, many + int4multirange(int4range(8, 9)), many * '{[1,2)}', many - '{[1,2)}' FROM booking;
 SELECT unnest(many), range_merge(many), multirange(price), int4multirange(price, '[100,101)'::int4range) FROM booking;
 SELECT r, lower(r) FROM booking, unnest(many) AS r;
+--! since 15
 SELECT range_agg(price), range_intersect_agg(price), range_agg(many) FROM booking;
 SELECT price = '[1,10)', price < '[2,3)', price::text, '[1,2]'::int4range, many::text FROM booking;
 SELECT upper(during) - lower(during) AS length, upper(days) - lower(days) AS n FROM booking;

@@ -21,6 +21,7 @@ SELECT w ~ 'a', w ~* 'A', w !~ 'b', w !~* 'B', w ~~ 'a%', w ^@ 'Al', starts_with
 SELECT regexp_match(w, '(\w)(\w)'), regexp_replace(w, 'a', v, 'g'), regexp_split_to_array(w, '\s') FROM word;
 SELECT regexp_matches(w, 'a', 'g'), id FROM word;
 SELECT regexp_split_to_table(w, ' ') AS part FROM word;
+--! since 15
 SELECT regexp_count(w, 'a'), regexp_instr(w, 'a'), regexp_like(w, 'a'), regexp_substr(w, '[a-z]+') FROM word;
 SELECT string_to_array(w, ' '), array_to_string(string_to_array(w, ' '), '+') FROM word;
 SELECT s FROM word, string_to_table(w, ' ') AS s;

@@ -11,6 +11,7 @@ CREATE TABLE liked (LIKE full_of INCLUDING ALL EXCLUDING INDEXES, extra int);
 CREATE TYPE typed AS (x int, y text);
 CREATE TABLE of_type OF typed (x PRIMARY KEY, y WITH OPTIONS DEFAULT 'y');
 CREATE TABLE inherits_it (c date) INHERITS (plain);
+--! since 15
 CREATE TABLE nulls_not (a int UNIQUE NULLS NOT DISTINCT);
 CREATE TABLE excluded (r int4range, EXCLUDE USING gist (r WITH &&) WHERE (NOT isempty(r)));
 CREATE TABLE fk_many (a int, b int, FOREIGN KEY (a) REFERENCES of_type (x) MATCH FULL ON DELETE CASCADE, PRIMARY KEY (a, b) INCLUDE (b));
@@ -77,6 +78,7 @@ ALTER TABLE with_options SET (fillfactor = 50), RESET (autovacuum_enabled);
 ALTER TABLE with_options SET UNLOGGED;
 ALTER TABLE with_options SET LOGGED;
 ALTER TABLE with_options SET TABLESPACE pg_default;
+--! since 15
 ALTER TABLE with_options SET ACCESS METHOD heap;
 --! error 42704
 ALTER TABLE with_options CLUSTER ON nothing;

@@ -7,6 +7,7 @@ CREATE VIEW v_rich (i, who, how_much) AS SELECT id, upper(owner), balance * 2 FR
 CREATE OR REPLACE VIEW v_acct AS SELECT id, owner, balance, secret AS hidden FROM acct WHERE active;
 CREATE VIEW v_checked AS SELECT * FROM acct WHERE balance < 1000 WITH CASCADED CHECK OPTION;
 CREATE VIEW v_barrier WITH (security_barrier) AS SELECT id, owner FROM acct WHERE owner = current_user;
+--! since 15
 CREATE VIEW v_invoker WITH (security_invoker = true) AS SELECT id, secret FROM acct;
 CREATE VIEW v_agg AS SELECT owner, sum(balance) AS total, count(*) FROM acct GROUP BY owner;
 CREATE RECURSIVE VIEW v_nums (n) AS VALUES (1) UNION ALL SELECT n + 1 FROM v_nums WHERE n < 3;
@@ -21,6 +22,7 @@ SELECT n FROM v_nums;
 SELECT secret FROM v_temp;
 SELECT owner, secret FROM mv WHERE balance > 1;
 SELECT total, count FROM v_agg;
+--! since 15
 SELECT id FROM v_barrier UNION SELECT id FROM v_invoker;
 REFRESH MATERIALIZED VIEW mv_later;
 CREATE UNIQUE INDEX ON mv (owner);
@@ -42,6 +44,7 @@ INSERT INTO v_agg VALUES ('x', 1, 1);
 --! error 55000
 DELETE FROM v_join;
 INSERT INTO v_acct (id, owner) VALUES (1, 'dup') ON CONFLICT (id) DO UPDATE SET owner = excluded.owner RETURNING owner, hidden;
+--! since 15
 MERGE INTO acct USING v_acct v ON acct.id = v.id WHEN MATCHED THEN UPDATE SET secret = v.owner;
 ALTER VIEW v_acct ALTER COLUMN balance SET DEFAULT 3;
 INSERT INTO v_acct (id, owner) VALUES (4, 'dan') RETURNING balance;

@@ -42,6 +42,8 @@ INSERT INTO log (what) WITH x AS (SELECT label FROM node) SELECT label FROM x RE
 WITH up AS (INSERT INTO node VALUES (1, NULL, 'again') ON CONFLICT (id) DO UPDATE SET label = excluded.label || node.label RETURNING label) SELECT * FROM up;
 --! error 0A000
 SELECT * FROM (WITH d AS (DELETE FROM log RETURNING *) SELECT * FROM d) sub;
+--! since 15
 MERGE INTO log USING (WITH s AS (SELECT label FROM node) SELECT * FROM s) s ON log.what = s.label WHEN NOT MATCHED THEN INSERT (what) VALUES (s.label);
+--! since 15
 WITH src AS (SELECT label FROM node) MERGE INTO log l USING src ON l.what = src.label WHEN MATCHED THEN UPDATE SET what = upper(src.label) WHEN NOT MATCHED THEN DO NOTHING;
 DROP TABLE log, node;
