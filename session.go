@@ -102,7 +102,8 @@ func (s *session) forget() {
 // nextStatement returns an ID for a statement, unique in the trail.
 func (s *session) nextStatement() string {
 	s.serial++
-	return s.id + "-" + strconv.FormatUint(s.serial, 10)
+	b := append(make([]byte, 0, 64), s.id...)
+	return string(strconv.AppendUint(append(b, '-'), s.serial, 10))
 }
 
 // A path is one effective search path. Sessions with an equal path share it, and

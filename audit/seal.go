@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
@@ -66,6 +65,7 @@ type sealKey struct {
 	private [ed25519.PrivateKeySize]byte
 	next    chan *[ed25519.PrivateKeySize]byte // made ahead, off the path of a commit
 	scratch []byte
+	named   []byte // the public key that the last seal named
 }
 
 func newPrivateKey() *[ed25519.PrivateKeySize]byte {
@@ -79,10 +79,12 @@ func newPrivateKey() *[ed25519.PrivateKeySize]byte {
 
 func (k *sealKey) public() []byte { return k.private[ed25519.SeedSize:] }
 
-// sign signs c, naming the next key unless last, and forgets the key.
+// sign signs c, naming the next key unless last, and forgets the key. c.next
+// holds until the next call.
 func (k *sealKey) sign(c *checkpoint, next *[ed25519.PrivateKeySize]byte) []byte {
 	if next != nil {
-		c.next = bytes.Clone(next[ed25519.SeedSize:])
+		k.named = append(k.named[:0], next[ed25519.SeedSize:]...)
+		c.next = k.named
 	}
 	k.scratch = c.append(k.scratch[:0])
 	sig := ed25519.Sign(k.private[:], k.scratch)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime/pprof"
 	"time"
 
 	"github.com/guardedpg/guardedpg/internal/pgtest"
@@ -26,6 +27,7 @@ type options struct {
 	only   *regexp.Regexp
 	docs   string
 	json   string
+	prof   string
 }
 
 func main() {
@@ -57,6 +59,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	f.BoolVar(&short, "short", false, "a look in half a minute: 3 rounds of 50 ms, 20,000 rows")
 	f.StringVar(&opt.docs, "docs", "", "Markdown file to put the tables into")
 	f.StringVar(&opt.json, "json", "", "directory for the samples")
+	f.StringVar(&opt.prof, "profile", "", "file for a CPU profile, whose samples are labelled with the contestant")
 	if err := f.Parse(args); err != nil {
 		return opt, err
 	}
@@ -75,6 +78,17 @@ func parse(args []string, usage io.Writer) (options, error) {
 }
 
 func bench(ctx context.Context, opt options, out, progress io.Writer) error {
+	if opt.prof != "" {
+		file, err := os.Create(opt.prof)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	g, err := newGuarded()
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -96,6 +97,8 @@ func (r *runner) run(ctx context.Context, w workload) (_ *result, err error) {
 			continue
 		}
 		e := &entrant{contestant: c, dsn: dsn, p: w.protection}
+		ctx := pprof.WithLabels(ctx, pprof.Labels("contestant", e.name))
+		pprof.SetGoroutineLabels(ctx) // those that it starts inherit them
 		entrants = append(entrants, e)
 		if err := e.start(ctx, w); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
@@ -118,6 +121,8 @@ func (r *runner) run(ctx context.Context, w workload) (_ *result, err error) {
 		for i := range entrants {
 			// Each goes first, second ... equally often.
 			e := entrants[(i+round)%len(entrants)]
+			ctx := pprof.WithLabels(ctx, pprof.Labels("contestant", e.name))
+			pprof.SetGoroutineLabels(ctx)
 			if w.fresh > 0 {
 				if err := e.stop(); err != nil && !errors.Is(err, errUnrecorded) {
 					return nil, fmt.Errorf("%s: %w", e.name, err)
