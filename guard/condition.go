@@ -33,8 +33,10 @@ const (
 	unclear // not known yet, or it failed
 )
 
-// maxCost bounds the work of one evaluation (cel.CostLimit's units, roughly
-// nodes visited): a rule over a statement with 1600 columns stays below.
+// maxCost bounds the work of one evaluation of a condition with loops
+// (cel.CostLimit's units, roughly nodes visited): a rule over a statement with
+// 1600 columns stays below. Without one the work is linear in the condition and
+// in what it looks at, and is not counted: counting costs more than it.
 const maxCost = 1_000_000
 
 // A compiler compiles conditions over some of the variables.
@@ -119,7 +121,11 @@ func (c *compiler) compile(text, key string, at strictyaml.Place) (*condition, s
 	if len(all) > 0 {
 		return nil, all
 	}
-	program, err := c.env.Program(checked, cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval), cel.CostLimit(maxCost))
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval)}
+	if len(ranges) > 0 {
+		options = append(options, cel.CostLimit(maxCost))
+	}
+	program, err := c.env.Program(checked, options...)
 	if err != nil {
 		return nil, fail(0, "is not usable: "+firstLine(err.Error()))
 	}
@@ -149,13 +155,22 @@ func (c *condition) constant() (outcome, error) {
 	return outcomeOf(value, nil), err
 }
 
-// with evaluates the condition; unknown are variables whose values are not known.
-func (c *condition) with(vars map[string]any, unknown ...*cel.AttributePatternType) outcome {
+// A situation is what conditions speak of.
+type situation struct{ vars any }
+
+// newSituation gives conditions vars, whose values may change later; unknown are
+// variables and fields whose values are not known.
+func newSituation(vars map[string]any, unknown ...*cel.AttributePatternType) situation {
 	partial, err := cel.PartialVars(vars, unknown...)
 	if err != nil {
-		return unclear
+		panic(err) // only for what is no map
 	}
-	value, _, err := c.program.Eval(partial)
+	return situation{partial}
+}
+
+// in evaluates the condition.
+func (c *condition) in(s situation) outcome {
+	value, _, err := c.program.Eval(s.vars)
 	return outcomeOf(value, err)
 }
 

@@ -111,7 +111,7 @@ func (p *Plan) outcomes(in Input) (bits uint64) {
 		if m.statement != nil {
 			d.show(m.statement)
 		}
-		bits = bits<<2 | uint64(m.when.with(d.vars, d.unknown...))
+		bits = bits<<2 | uint64(m.when.in(d.situation))
 	}
 	return bits
 }
@@ -161,11 +161,11 @@ func (p *Plan) Decide(in Input) Decision {
 
 // A decider decides one text for one input.
 type decider struct {
-	plan    *Plan
-	in      Input
-	vars    map[string]any
-	unknown []*cel.AttributePatternType
-	cleared map[int]bool // by clearance
+	plan      *Plan
+	in        Input
+	vars      map[string]any
+	situation situation    // of vars
+	cleared   map[int]bool // by clearance
 }
 
 func (p *Plan) decider(in Input) decider {
@@ -175,11 +175,15 @@ func (p *Plan) decider(in Input) decider {
 		"session":  &sessionVars{in.InTransaction, in.Database, in.User},
 		"time":     in.Now,
 	}
+	var unknown []*cel.AttributePatternType
 	if !in.RowsKnown {
-		d.unknown = append(d.unknown, cel.AttributePattern("statement").QualString("estimate"))
+		unknown = estimateUnknown
 	}
+	d.situation = newSituation(d.vars, unknown...)
 	return d
 }
+
+var estimateUnknown = []*cel.AttributePatternType{cel.AttributePattern("statement").QualString("estimate")}
 
 // show makes s the statement that conditions speak of.
 func (d *decider) show(s *statementPlan) {
@@ -235,7 +239,7 @@ func (d *decider) statement(s *statementPlan) (Decision, []Approvers) {
 	matched := slices.Clone(s.matched)
 	for _, i := range s.open {
 		r := engine.rules[i]
-		if result := r.when.with(d.vars, d.unknown...); result == yes || result == unclear && r.then != Allow {
+		if result := r.when.in(d.situation); result == yes || result == unclear && r.then != Allow {
 			matched = append(matched, i)
 		}
 	}
@@ -380,7 +384,7 @@ func (d *decider) clearOne(p *protection) bool {
 	for _, c := range p.unless {
 		ok, known := d.cleared[c.index]
 		if !known {
-			ok = c.when.with(d.vars, d.unknown...) == yes
+			ok = c.when.in(d.situation) == yes
 			d.cleared[c.index] = ok
 		}
 		if !ok {

@@ -26,7 +26,7 @@ func (p *Plan) Explain(in Input) [][]RuleOutcome {
 		d.show(s)
 		var list []RuleOutcome
 		for _, r := range p.bound.engine.rules {
-			result := r.when.with(d.vars, d.unknown...)
+			result := r.when.in(d.situation)
 			list = append(list, RuleOutcome{Rule: r.name, Then: r.then,
 				Counts: result == yes || result == unclear && r.then != Allow, Failed: result == unclear})
 		}

@@ -317,8 +317,9 @@ func (p *Plan) judge(s *statementPlan) {
 		cel.AttributePattern("identity"), cel.AttributePattern("session"), cel.AttributePattern("time"),
 		cel.AttributePattern("statement").QualString("estimate"),
 	}
+	here := newSituation(vars, unknown...)
 	for i, r := range p.bound.engine.rules {
-		switch r.when.with(vars, unknown...) {
+		switch r.when.in(here) {
 		case yes:
 			s.matched = append(s.matched, i)
 		case unclear:
