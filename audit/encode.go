@@ -377,11 +377,7 @@ func optTrue(b []byte, member string, v bool) []byte {
 // appendString appends s as a JSON string. Bytes that are not UTF-8 become
 // U+FFFD, as in encoding/json: what must be exact goes through appendExact.
 func appendString(b []byte, s string) []byte {
-	i := 0
-	for i < len(s) && plainASCII[s[i]] {
-		i++
-	}
-	if i == len(s) { // most are
+	if isPlain(s) { // most are
 		b = append(b, '"')
 		b = append(b, s...)
 		return append(b, '"')
@@ -390,6 +386,29 @@ func appendString(b []byte, s string) []byte {
 		return appendValid(b, s)
 	}
 	return appendValid(b, string([]rune(s)))
+}
+
+// isPlain reports whether s is of bytes of plainASCII alone. It looks at eight at
+// once: the top bit of a byte of odd is set for the first that is not plain, and
+// perhaps for some after it.
+func isPlain(s string) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for len(s) >= 8 {
+		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, slash := x^ones*'"', x^ones*'\\'
+		odd := x | (x - ones*0x20) | (quote - ones) | (slash - ones)
+		if odd&tops != 0 {
+			return false
+		}
+		s = s[8:]
+	}
+	for i := range len(s) {
+		if !plainASCII[s[i]] {
+			return false
+		}
+	}
+	return true
 }
 
 // plainASCII holds those of them that are a character alone.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/rand"
 	"reflect"
@@ -116,4 +117,19 @@ func TestStringsThatAreNotUTF8(t *testing.T) {
 	b := appendString(nil, "a\xffb")
 	require.True(t, utf8.Valid(b))
 	require.Equal(t, `"a�b"`, string(b))
+}
+
+// isPlain looks at eight bytes at once and says what the table says of each.
+func TestIsPlain(t *testing.T) {
+	for length := range 20 {
+		for at := range length {
+			for c := range 256 {
+				s := bytes.Repeat([]byte("a"), length)
+				s[at] = byte(c)
+				require.Equal(t, plainASCII[c], isPlain(string(s)), "%q", s)
+				s[(at+1)%length] = 0x7f // a borrow would come from beside it
+				require.Equal(t, length == 1 || plainASCII[c], isPlain(string(s)), "%q", s)
+			}
+		}
+	}
 }
