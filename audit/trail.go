@@ -593,6 +593,9 @@ func (t *Trail) Close() error {
 	return t.closeErr
 }
 
+// roomWait is how long a trail that ends waits for room on a full disk.
+const roomWait = time.Second
+
 // end writes the last lines. The goroutines have ended.
 func (t *Trail) end() error {
 	defer t.lock.Close()
@@ -615,7 +618,11 @@ func (t *Trail) end() error {
 	t.append(&Record{Kind: KindClose}, now)
 	t.appendSeal(now, nil)
 	t.mu.Unlock()
-	if err := t.commitSealed(); err != nil {
+	err := t.commitSealed()
+	for until := now.Add(roomWait); errors.Is(err, ErrBusy) && time.Now().Before(until); err = t.commitSealed() {
+		time.Sleep(10 * time.Millisecond) // a full disk may have room again
+	}
+	if err != nil {
 		return err
 	}
 	if err := t.seg.f.truncate(t.seg.end); err != nil {

@@ -153,13 +153,17 @@ func Verify(ctx context.Context, dirs []string, opt VerifyOptions) (*Report, err
 	if opt.Workers <= 0 {
 		opt.Workers = runtime.GOMAXPROCS(0)
 	}
-	for try := 0; ; try++ {
+	gone := map[string]bool{}
+	for {
 		r, err := verify(ctx, dirs, opt)
 		// A trail that is deleted by the rules of retention goes away while it
-		// is read. The tombstone was written before.
-		if !errors.Is(err, errVanished) || try == 3 {
+		// is read. The tombstone was written before. What is listed again does
+		// not go away: it was never there.
+		var path *fs.PathError
+		if !errors.Is(err, errVanished) || !errors.As(err, &path) || gone[path.Path] {
 			return r, err
 		}
+		gone[path.Path] = true
 	}
 }
 
