@@ -3,8 +3,8 @@
 //
 // testdata/*.jsonl has one case per line. Each was run without the guard on
 // PostgreSQL 15 and works there; TestUnguarded proves it again. GUARDEDPG_REDTEAM
-// chooses how much is run: unset, each case once; "full", each as both
-// roles, in all five exec modes, prepared and not, under several masks, and
+// chooses how much is run: unset, each case once; "modes", each as both roles in
+// all five exec modes; "full", also prepared and under other masks, and all of
 // TestUnguarded.
 package redteam_test
 
@@ -22,8 +22,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// full is true for the whole matrix.
-var full = os.Getenv("GUARDEDPG_REDTEAM") == "full"
+// full is true for the whole matrix, everyMode for roles and exec modes.
+var (
+	full      = os.Getenv("GUARDEDPG_REDTEAM") == "full"
+	everyMode = full || os.Getenv("GUARDEDPG_REDTEAM") == "modes"
+)
 
 // A attackCase is one line of a data file.
 type attackCase struct {

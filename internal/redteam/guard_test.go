@@ -156,7 +156,7 @@ func (b *bench) client(db *sql.DB, box *inbox, s setup) *client {
 // there are many cases.
 func chosen(i int, c *attackCase) []setup {
 	list := setups(c)
-	if full || len(list) == 0 {
+	if everyMode || len(list) == 0 {
 		return list
 	}
 	return list[i%len(list):][:1]
@@ -180,12 +180,16 @@ func setups(c *attackCase) []setup {
 	super := one
 	super.user = pgtest.Superuser
 	add(super)
-	if full {
-		for _, user := range users {
-			for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
+	for _, user := range users {
+		for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
+			if everyMode {
 				add(setup{user: user, mode: mode, masks: "redact"})
+			}
+			if full {
 				add(setup{user: user, mode: mode, masks: "redact", way: byPrepare})
 			}
+		}
+		if full {
 			add(setup{user: user, mode: defaultMode, masks: "null"})
 			add(setup{user: user, mode: defaultMode, masks: "named"})
 		}
