@@ -79,6 +79,11 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 	if !total[f.Name] {
 		p.probe(passed.src)
 	}
+	if class&builtin.Converts != 0 {
+		for _, t := range p.a.checkedDomains() { // the type is known to the server only
+			p.domainChecks(t, passed)
+		}
+	}
 	if class&^builtin.Harmless == 0 || f.Name == "ts_rewrite" && len(args) == 3 {
 		return v
 	}
