@@ -30,7 +30,7 @@ func (c *Conn) follow(r *run, failed bool) {
 			c.connector.cache.Invalidate()
 		}
 	}
-	s.after(r.plan.facts, failed)
+	s.after(r.plan, failed)
 }
 
 // listen lets notifications through once the policy has let the session listen.

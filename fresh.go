@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/guardedpg/guardedpg/internal/analysis"
 	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
@@ -18,12 +17,17 @@ type basis struct {
 	digest int64
 }
 
-// basisOf returns the basis of facts. What rests on tables alone is left to the
-// catalog's bound and to the server's description of the result.
-func basisOf(snap *catalog.Snapshot, facts *analysis.Facts) basis {
+// basis returns the basis of facts that depend on these objects. What rests on
+// tables alone is left to the catalog's bound and to the server's description of
+// the result.
+func (v *view) basis(depends []catalog.OID) basis {
+	if !v.bound.Protecting() && !v.bound.Guarding() {
+		return basis{}
+	}
+	snap := v.snap
 	var relations, functions []catalog.OID
 	defined := false
-	for _, oid := range facts.Depends {
+	for _, oid := range depends {
 		if oid < firstUserOID {
 			continue // it came with the server
 		}

@@ -3,6 +3,7 @@ package guardedpg
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/guardedpg/guardedpg/audit"
@@ -67,6 +68,7 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 			return p, nil
 		}
 		var behind []string
+		var declared []catalog.OID // what cursors rest on that the text names
 		p, err := makePlan(ctx, sql, v, s.path, analysis.Session{
 			Path:    s.path.schemas,
 			Resolve: s.resolve,
@@ -78,7 +80,8 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 			Cursor: func(name string) (*analysis.Statement, bool) {
 				c, ok := s.cursors[name]
 				behind = append(behind, "cursor "+name+": "+c.text)
-				return c.query, ok
+				declared = append(declared, c.depends...)
+				return c.query, ok && c.basis == v.basis(c.depends)
 			},
 			Trusted: v.bound.Engine().Trusts,
 		})
@@ -90,6 +93,9 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 			return nil, err
 		}
 		p.behind, p.shared = behind, p.shared && len(behind) == 0
+		if len(declared) > 0 {
+			p.basis = v.basis(slices.Concat(p.facts.Depends, declared))
+		}
 		p.overwrites = c.connector.overwrites(p)
 		if p.shared {
 			// What a cursor or a prepared statement stands for may change
@@ -189,9 +195,7 @@ func makePlan(ctx context.Context, sql string, v *view, at *path, session analys
 	}
 	p.onlyControl = p.onlyControl && len(facts.Statements) > 0
 	p.policy = v.bound.Plan(facts)
-	if v.bound.Protecting() || v.bound.Guarding() {
-		p.basis = basisOf(v.snap, facts)
-	}
+	p.basis = v.basis(facts.Depends)
 	p.describe()
 	return p, p.release(ctx, session)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/guardedpg/guardedpg/identity"
 	"github.com/guardedpg/guardedpg/internal/analysis"
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 // A session is what the guard knows about the state of one connection to the
@@ -47,10 +48,14 @@ type session struct {
 	tx       transaction
 }
 
-// A cursor is what DECLARE made: its text, and the facts of its query.
+// A cursor is what DECLARE made: its text, the facts of its query, and what they
+// rest on. The server goes on with the views that it has opened, and calls the
+// functions that are there when it comes to them.
 type cursor struct {
-	text  string
-	query *analysis.Statement
+	text    string
+	query   *analysis.Statement
+	depends []catalog.OID
+	basis   basis
 }
 
 // behind returns what the names of prepared statements and cursors in a text
@@ -171,9 +176,9 @@ func (s *session) ready(ctx context.Context, who identity.Identity) error {
 
 // after follows what a text did to names, settings, prepared statements and
 // cursors.
-func (s *session) after(facts *analysis.Facts, failed bool) {
+func (s *session) after(p *plan, failed bool) {
 	status := s.pg.TxStatus()
-	for _, st := range facts.Statements {
+	for _, st := range p.facts.Statements {
 		if st.Names || st.Catalog {
 			s.path = nil
 			s.tx.names = true
@@ -182,7 +187,7 @@ func (s *session) after(facts *analysis.Facts, failed bool) {
 			s.tagged = identity.Identity{}
 			s.tx.tag = true
 		}
-		s.followNamed(st, failed || len(facts.Statements) > 1)
+		s.followNamed(p, st, failed || len(p.facts.Statements) > 1)
 		if st.TxControl == analysis.TxRollbackTo {
 			s.undone()
 		}
@@ -216,7 +221,7 @@ func (s *session) transactionEnded() {
 // followNamed keeps track of the prepared statements and cursors that SQL made.
 // What is not certain is forgotten: a name that the guard does not know is
 // refused when it is used.
-func (s *session) followNamed(st *analysis.Statement, uncertain bool) {
+func (s *session) followNamed(p *plan, st *analysis.Statement, uncertain bool) {
 	if st.Classes&(analysis.Dynamic|analysis.Code) != 0 || st.Kind == "DISCARD" {
 		clear(s.prepared)
 		clear(s.cursors)
@@ -241,7 +246,7 @@ func (s *session) followNamed(st *analysis.Statement, uncertain bool) {
 			if s.cursors == nil {
 				s.cursors = map[string]cursor{}
 			}
-			s.cursors[st.Portal] = cursor{st.Text, st.Inner}
+			s.cursors[st.Portal] = cursor{st.Text, st.Inner, p.facts.Depends, p.basis}
 		}
 	case st.Kind == "CLOSE CURSOR":
 		if st.Portal == "" {

@@ -436,10 +436,9 @@ func (b *Bound) bindSystem(lin lineage) {
 	if len(b.protected) == 0 || lin.system == nil {
 		return
 	}
-	index, check, comment := b.literals()
+	bare := b.bare()
 	for column, kind := range lin.system() {
-		if b.protected[column] != nil || kind == analysis.SystemIndex && !index || kind == analysis.SystemCheck && !check ||
-			kind == analysis.SystemComment && !comment {
+		if b.protected[column] != nil || bare[kind] {
 			continue
 		}
 		p := &protection{column: column, rule: "guard.catalog", never: true, name: "a result of a function of the server"}
@@ -457,28 +456,55 @@ func (b *Bound) bindSystem(lin lineage) {
 	}
 }
 
-// literals reports whether indexes or constraints of relations with protected
-// columns hold string constants, which may be values of those columns, and
-// whether comments on them hold what looks like one.
-func (b *Bound) literals() (index, check, comment bool) {
+// constant matches a string constant that says something.
+var constant = regexp.MustCompile(`'[^']*[\pL\pN][^']*'`)
+
+// bare returns the kinds of definitions that hold no string constants where they
+// are those of relations with protected columns, and so no values of these; of
+// comments, that hold nothing that looks like one.
+func (b *Bound) bare() map[analysis.SystemData]bool {
+	holds, comments := map[analysis.SystemData]bool{}, ""
 	for column := range b.protected {
 		rel := b.cat.Relation(column.Rel)
 		if rel == nil {
 			continue
 		}
+		add := func(kind analysis.SystemData, text string) { holds[kind] = holds[kind] || constant.MatchString(text) }
 		for _, i := range rel.Indexes {
-			index = index || strings.Contains(i.Predicate+strings.Join(i.Expressions, " "), "'")
+			add(analysis.SystemIndex, i.Predicate)
+			for _, e := range i.Expressions {
+				add(analysis.SystemIndex, e)
+			}
 		}
 		for _, c := range rel.Checks {
-			check = check || strings.Contains(c.Expr, "'")
+			add(analysis.SystemCheck, c.Expr)
 		}
-		comments := rel.Comment
+		for _, p := range rel.Policies {
+			add(analysis.SystemPolicy, p.Using)
+			add(analysis.SystemPolicy, p.Check)
+		}
+		for _, t := range rel.Triggers {
+			add(analysis.SystemTrigger, t.Definition)
+		}
+		comments += rel.Comment + "\n"
 		for _, c := range rel.Columns {
-			comments += "\n" + c.Comment
+			comments += c.Comment + "\n"
 		}
-		comment = comment || len(mask.Entities(comments)) > 0
+		if c := rel.Column(column.Att); c != nil {
+			if c.Generated == 0 {
+				add(analysis.SystemDefault, c.Default)
+			}
+			if strings.Contains(rel.PartitionKey, c.Name) {
+				holds[analysis.SystemBound] = true // of the partitions
+			}
+		}
 	}
-	return index, check, comment
+	bare := map[analysis.SystemData]bool{analysis.SystemComment: len(mask.Entities(comments)) == 0}
+	for _, kind := range []analysis.SystemData{analysis.SystemIndex, analysis.SystemCheck, analysis.SystemPolicy, analysis.SystemTrigger,
+		analysis.SystemDefault, analysis.SystemBound} {
+		bare[kind] = !holds[kind]
+	}
+	return bare
 }
 
 // expandDirect is expand before byRel is made.

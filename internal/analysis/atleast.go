@@ -38,12 +38,15 @@ func AtLeast(sql string, snap *catalog.Snapshot, list []LeastRows) (text string,
 		len(sel.FromClause) != 1 || sel.FromClause[0].GetRangeVar() == nil || len(sel.LockingClause) > 0 {
 		return "", nil, false
 	}
-	if mayMakeRows(tree.Stmts[0].Stmt, snap) {
+	if mayCall(tree.Stmts[0].Stmt, snap, returnsSet) {
 		return "", nil, false
 	}
 	for _, n := range sel.TargetList {
-		if ref := n.GetResTarget().GetVal().GetColumnRef(); ref != nil && ref.Fields[len(ref.Fields)-1].GetAStar() != nil {
-			return "", nil, false // its place among the outputs is not its place here
+		val := n.GetResTarget().GetVal()
+		for _, path := range [][]*pg.Node{val.GetColumnRef().GetFields(), val.GetAIndirection().GetIndirection()} {
+			if len(path) > 0 && path[len(path)-1].GetAStar() != nil {
+				return "", nil, false // what follows has another place among the outputs than here
+			}
 		}
 	}
 	for _, l := range list {
@@ -51,7 +54,11 @@ func AtLeast(sql string, snap *catalog.Snapshot, list []LeastRows) (text string,
 			continue
 		}
 		target := sel.TargetList[l.Output].GetResTarget()
-		if wrapped := atLeast(target.GetVal().GetFuncCall(), l); wrapped != nil {
+		call := target.GetVal().GetFuncCall()
+		if call.GetAggFilter() != nil && mayCall(tree.Stmts[0].Stmt, snap, volatile) {
+			continue // the filter could let a row pass to one aggregate and not to the other
+		}
+		if wrapped := atLeast(call, l); wrapped != nil {
 			target.Val = wrapped
 			outputs = append(outputs, l.Output)
 		}
@@ -73,20 +80,23 @@ func AtLeast(sql string, snap *catalog.Snapshot, list []LeastRows) (text string,
 	return text, outputs, proto.Equal(tree, again)
 }
 
-// mayMakeRows reports whether any name in a statement is that of a function or
-// an operator that returns a set, in whatever schema and role.
-func mayMakeRows(n *pg.Node, snap *catalog.Snapshot) (found bool) {
-	sets := func(f *catalog.Function) bool { return f == nil || f.ReturnsSet }
+// mayCall reports whether any name in a statement is that of a function like
+// that, or of an operator of one, in whatever schema and role.
+func mayCall(n *pg.Node, snap *catalog.Snapshot, like func(*catalog.Function) bool) (found bool) {
 	walk(n, func(n *pg.Node) {
 		name := n.GetString_().GetSval()
 		if name == "" {
 			return
 		}
-		found = found || slices.ContainsFunc(snap.FunctionsNamed(name), sets) ||
-			slices.ContainsFunc(snap.OperatorsNamed(name), func(o *catalog.Operator) bool { return sets(snap.Function(o.Function)) })
+		found = found || slices.ContainsFunc(snap.FunctionsNamed(name), like) ||
+			slices.ContainsFunc(snap.OperatorsNamed(name), func(o *catalog.Operator) bool { return like(snap.Function(o.Function)) })
 	})
 	return found
 }
+
+func returnsSet(f *catalog.Function) bool { return f == nil || f.ReturnsSet }
+
+func volatile(f *catalog.Function) bool { return f == nil || f.Volatility == 'v' }
 
 // atLeast returns the call under a condition, or nil where it is not what l
 // means. The functions are those of the server, whatever the search path is.

@@ -30,6 +30,9 @@ func TestAtLeast(t *testing.T) {
 		"SELECT avg(pay) FROM staff WHERE id = 7 GROUP BY generate_series(1, 9) * 0":            "",
 		"SELECT avg(pay), unnest('{1,2}'::int[]) * 0 AS g FROM staff GROUP BY g":                "",
 		"SELECT avg(pay) FROM staff TABLESAMPLE SYSTEM (1)":                                     "",
+		"SELECT (s).*, avg(pay), avg(pay), avg(pay) FROM staff s GROUP BY id":                   "",
+		"SELECT avg(pay) FILTER (WHERE random() < 0.5) FROM staff":                              "",
+		"SELECT avg(pay) FILTER (WHERE b), count(setseed(0.5)) FROM staff":                      "",
 	} {
 		text, _, ok := AtLeast(sql, snap, list)
 		require.Equal(t, want, text, sql)

@@ -79,6 +79,11 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 	if !total[f.Name] {
 		p.probe(passed.src)
 	}
+	if class&builtin.Converts != 0 {
+		for _, t := range p.a.checkedDomains() { // the type is known to the server only
+			p.domainChecks(t, passed)
+		}
+	}
 	if class&^builtin.Harmless == 0 || f.Name == "ts_rewrite" && len(args) == 3 {
 		return v
 	}
@@ -238,6 +243,10 @@ const (
 	SystemCode                          // bodies of functions, whose literals nobody has reviewed
 	SystemIndex                         // definitions of indexes
 	SystemCheck                         // definitions of constraints
+	SystemPolicy                        // conditions of row security
+	SystemTrigger                       // definitions of triggers
+	SystemDefault                       // defaults of columns
+	SystemBound                         // bounds of partitions
 	SystemComment                       // comments, which may give a value as an example
 )
 
@@ -292,4 +301,10 @@ var systemCode = map[string]SystemData{
 	"pg_index.indpred": SystemIndex, "pg_index.indexprs": SystemIndex, "pg_indexes.indexdef": SystemIndex, "pg_get_indexdef": SystemIndex,
 	"pg_description.description": SystemComment, "obj_description": SystemComment, "col_description": SystemComment,
 	"pg_constraint.conbin": SystemCheck, "check_constraints.check_clause": SystemCheck, "pg_get_constraintdef": SystemCheck,
+	"pg_policy.polqual": SystemPolicy, "pg_policy.polwithcheck": SystemPolicy,
+	"pg_policies.qual": SystemPolicy, "pg_policies.with_check": SystemPolicy,
+	"pg_trigger.tgqual": SystemTrigger, "pg_trigger.tgargs": SystemTrigger, "pg_get_triggerdef": SystemTrigger,
+	"triggers.action_condition": SystemTrigger, "triggers.action_statement": SystemTrigger,
+	"pg_attrdef.adbin": SystemDefault, "columns.column_default": SystemDefault,
+	"pg_class.relpartbound": SystemBound, "pg_get_partition_constraintdef": SystemBound,
 }

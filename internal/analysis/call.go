@@ -268,7 +268,7 @@ func (p *part) coercible(v value, t catalog.OID) bool {
 		return true // perhaps by inheritance
 	case ft.Element != 0 && tt.Element != 0:
 		return p.coercible(value{typ: ft.Element}, tt.Element)
-	case to == 2287: // record[]
+	case to == recordArrayOID:
 		return ft.Element != 0
 	}
 	return false
@@ -312,6 +312,9 @@ func arrange(p *part, f *catalog.Function, args []value, argNames []string) []va
 // parameters, and records what it does.
 func (p *part) call(f *catalog.Function, args []value, loc int) value {
 	args = p.coerceArgs(f, args)
+	if (f.Result == jsonOID || f.Result == jsonbOID) && p.isBuiltin(f) {
+		args = p.inJSON(args)
+	}
 	switch {
 	case f.Kind == 'a':
 		return p.aggregate(f, args, loc)
@@ -991,6 +994,58 @@ func (p *part) coerceArgs(f *catalog.Function, args []value) []value {
 	return out
 }
 
+// inJSON returns values as they stand in JSON that is made of them: the server
+// calls the casts to json of their types, and of what these are made of, where
+// somebody has made such casts.
+func (p *part) inJSON(vs []value) []value {
+	var out []value
+	for i, v := range vs {
+		parts := []value{v}
+		for _, c := range p.jsonCasts(v) {
+			of := derived(v)
+			of.typ, of.fields, of.set = c.Source, nil, false
+			parts = append(parts, p.call(p.a.snap.Function(c.Function), []value{of}, -1))
+		}
+		if len(parts) == 1 {
+			continue
+		}
+		if out == nil {
+			out = slices.Clone(vs)
+		}
+		out[i] = p.combine(v.typ, parts...)
+	}
+	if out == nil {
+		return vs
+	}
+	return out
+}
+
+// jsonCasts returns the casts to json that are not built in and that JSON made
+// of v may call. Where types are not known, it may call any.
+func (p *part) jsonCasts(v value) []*catalog.Cast {
+	var all []*catalog.Cast
+	for _, c := range p.a.snap.CastsTo(jsonOID) {
+		if f := p.a.snap.Function(c.Function); f != nil && !p.isBuiltin(f) {
+			all = append(all, c)
+		}
+	}
+	if len(all) == 0 || v.untyped {
+		return nil
+	}
+	made := map[catalog.OID]bool{}
+	unknown := false
+	var look func(v value)
+	look = func(v value) {
+		unknown = unknown || v.fields == nil && (v.typ == 0 || v.typ == recordOID || v.typ == recordArrayOID)
+		p.a.madeOf(v.typ, func(t *catalog.Type) { made[t.OID] = true })
+		for _, f := range v.fields {
+			look(f.value)
+		}
+	}
+	look(v)
+	return slices.DeleteFunc(all, func(c *catalog.Cast) bool { return !unknown && !made[c.Source] })
+}
+
 // domainChecks records what the check constraints of a domain evaluate when v
 // becomes of type t: t itself, its elements or its parts may be of a domain.
 func (p *part) domainChecks(t catalog.OID, v value) {
@@ -1057,6 +1112,22 @@ func (a *analyzer) checkedTypes(t catalog.OID) []*catalog.Type {
 		})
 		return list
 	}).([]*catalog.Type)
+}
+
+type checkedDomainsKey struct{}
+
+// checkedDomains returns all domains with checks.
+func (a *analyzer) checkedDomains() []catalog.OID {
+	return a.snap.Memo(checkedDomainsKey{}, func() any {
+		var list []catalog.OID
+		for t := range a.snap.Types() {
+			if t.Kind == 'd' && len(t.Checks) > 0 {
+				list = append(list, t.OID)
+			}
+		}
+		slices.Sort(list)
+		return list
+	}).([]catalog.OID)
 }
 
 // madeOf visits a type, and the types of its base, elements and parts.

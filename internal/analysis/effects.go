@@ -401,6 +401,11 @@ func (p *part) consequences(rel *catalog.Relation, act Action, row newRow, assig
 			}
 		}
 		p.partitionKey(rel, sc)
+		if parent == nil { // the row has to belong into this partition
+			for _, a := range p.a.snap.Ancestors(rel.OID) {
+				p.partitionKey(a, sc)
+			}
+		}
 		p.rivals(rel, act, row, assigned)
 	}
 	p.foreignKeys(rel, act, row, assigned, parent)

@@ -31,6 +31,7 @@ const (
 	timetzOID      catalog.OID = 1266
 	numericOID     catalog.OID = 1700
 	recordOID      catalog.OID = 2249
+	recordArrayOID catalog.OID = 2287
 	jsonbOID       catalog.OID = 3802
 )
 
@@ -130,7 +131,7 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 		return p.exprs(p.jsonType(e.JsonArrayConstructor.Output), e.JsonArrayConstructor.Exprs, sc)
 	case *pg.Node_JsonArrayQueryConstructor:
 		cols := p.subquery(e.JsonArrayQueryConstructor.Query, sc)
-		return p.combine(p.jsonType(e.JsonArrayQueryConstructor.Output), fieldValues(cols)...)
+		return p.combine(p.jsonType(e.JsonArrayQueryConstructor.Output), p.inJSON(fieldValues(cols))...)
 	case *pg.Node_JsonObjectAgg:
 		return p.jsonAggregate(e.JsonObjectAgg.Constructor, sc, e.JsonObjectAgg.Arg.GetKey(), jsonValue(e.JsonObjectAgg.Arg.GetValue()))
 	case *pg.Node_JsonArrayAgg:
@@ -138,7 +139,7 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 	case *pg.Node_JsonKeyValue:
 		return p.combine(0, p.expr(e.JsonKeyValue.Key, sc), p.expr(jsonValue(e.JsonKeyValue.Value), sc))
 	case *pg.Node_JsonValueExpr:
-		return p.combine(0, p.expr(e.JsonValueExpr.RawExpr, sc))
+		return p.combine(0, p.inJSON([]value{p.expr(e.JsonValueExpr.GetRawExpr(), sc)})...)
 	case *pg.Node_JsonIsPredicate:
 		return p.exprs(boolOID, []*pg.Node{e.JsonIsPredicate.Expr}, sc)
 	case *pg.Node_List:
@@ -496,7 +497,9 @@ func (p *part) subLink(s *pg.SubLink, sc *scope) value {
 	return p.everything(sc)
 }
 
-func jsonValue(v *pg.JsonValueExpr) *pg.Node { return v.GetRawExpr() }
+func jsonValue(v *pg.JsonValueExpr) *pg.Node {
+	return &pg.Node{Node: &pg.Node_JsonValueExpr{JsonValueExpr: v}}
+}
 
 func (p *part) jsonType(o *pg.JsonOutput) catalog.OID {
 	if o.GetTypeName() != nil {

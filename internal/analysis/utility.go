@@ -895,11 +895,45 @@ func (p *part) do(s *pg.DoStmt) {
 	p.block(body)
 }
 
+// withoutOut returns a call of a procedure without what stands in the places of
+// OUT arguments, which the server does not evaluate: once for each choice of
+// places among the procedures of the name.
+func (p *part) withoutOut(call *pg.FuncCall) []*pg.FuncCall {
+	var places [][]int
+	for _, f := range p.names.functions(strs(call.Funcname)) {
+		if !slices.ContainsFunc(places, func(out []int) bool { return slices.Equal(out, f.OutOnly) }) {
+			places = append(places, f.OutOnly)
+		}
+	}
+	if len(places) == 0 || slices.ContainsFunc(call.Args, func(n *pg.Node) bool { return n.GetNamedArgExpr() != nil }) {
+		return []*pg.FuncCall{call}
+	}
+	var all []*pg.FuncCall
+	for _, out := range places {
+		short := &pg.FuncCall{Funcname: call.Funcname, FuncVariadic: call.FuncVariadic, Funcformat: call.Funcformat, Location: call.Location}
+		for i, n := range call.Args {
+			if !slices.Contains(out, i) {
+				short.Args = append(short.Args, n)
+			}
+		}
+		all = append(all, short)
+	}
+	return all
+}
+
 func (p *part) callProcedure(s *pg.CallStmt) (cols []field, returns bool) {
 	p.kind("CALL")
 	p.rec.st.Classes |= Read
 	name := strs(s.GetFunccall().GetFuncname())
-	v := p.expr(&pg.Node{Node: &pg.Node_FuncCall{FuncCall: orEmptyCall(s.Funccall)}}, nil)
+	var results []value
+	for _, call := range p.withoutOut(orEmptyCall(s.Funccall)) {
+		results = append(results, p.expr(&pg.Node{Node: &pg.Node_FuncCall{FuncCall: call}}, nil))
+	}
+	v := results[0]
+	if len(results) > 1 {
+		v = p.either(0, results...)
+		v.fields = nil
+	}
 	for _, f := range p.names.functions(name) {
 		if f.Kind == 'p' && len(f.OutTypes) > 0 {
 			returns = true

@@ -171,6 +171,7 @@ type Function struct {
 	ArgNames        []string // of Args; "" where unnamed; nil when none is named
 	OutTypes        []OID    // of OUT, INOUT and TABLE columns, or nil
 	OutNames        []string
+	OutOnly         []int  // where CALL writes OUT arguments among the others
 	Defaults        int    // how many of the last Args have one
 	DefaultExprs    string // pg_get_expr of proargdefaults, or ""
 	Variadic        OID    // element type, or 0

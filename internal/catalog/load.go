@@ -537,6 +537,9 @@ func (b *builder) readFunction(r row) {
 				f.ArgNames = append(f.ArgNames, name)
 			}
 		}
+		if mode == "o" && f.Kind == 'p' {
+			f.OutOnly = append(f.OutOnly, i)
+		}
 		switch mode {
 		case "o", "b", "t":
 			if i >= len(all) {

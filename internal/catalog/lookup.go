@@ -128,6 +128,19 @@ func (s *Snapshot) Type(oid OID) *Type {
 	return nil
 }
 
+// Types yields every type, built-in ones too, in no particular order.
+func (s *Snapshot) Types() iter.Seq[*Type] {
+	return func(yield func(*Type) bool) {
+		for l := range s.layers() {
+			for oid, t := range l.types {
+				if s.Type(oid) == t && !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // TypeNamed returns the type, or nil. The schema is as for RelationNamed.
 func (s *Snapshot) TypeNamed(schema, name string) *Type {
 	key := qname{s.schema(schema), name}

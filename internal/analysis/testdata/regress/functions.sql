@@ -101,7 +101,6 @@ CALL pay_all(1);
 CALL pay_all(by => 2);
 CALL steps(2);
 CALL steps(1, 5);
---! unknown takes arguments of these types
 CALL outp(1, NULL, NULL);
 DO $$ BEGIN INSERT INTO trail (what) VALUES ('do'); END $$;
 DO LANGUAGE plpgsql $$ DECLARE r record; BEGIN FOR r IN SELECT name FROM emp LOOP RAISE NOTICE '%', r.name; END LOOP; END $$;
