@@ -217,6 +217,7 @@ func (p *part) isTemporary(parts []string) bool {
 // define analyzes DDL and DCL. It returns false for a kind of statement that
 // it does not know.
 func (p *part) define(n *pg.Node) bool {
+	p.rec.st.Unread = p.rec.st.Unread || unread(n)
 	switch s := n.GetNode().(type) {
 	case *pg.Node_CreateStmt:
 		p.createTable(s.CreateStmt, pg.ObjectType_OBJECT_TABLE)
@@ -439,6 +440,27 @@ func (p *part) define(n *pg.Node) bool {
 		return false
 	}
 	return true
+}
+
+// unread reports whether a definition has constants that are code, conditions on
+// rows, or secrets, and that are not analyzed.
+func unread(n *pg.Node) bool {
+	switch s := n.GetNode().(type) {
+	case *pg.Node_CreateFunctionStmt, *pg.Node_RuleStmt, *pg.Node_CreatePolicyStmt, *pg.Node_AlterPolicyStmt,
+		*pg.Node_CreateStatsStmt, *pg.Node_CreatePublicationStmt, *pg.Node_AlterPublicationStmt,
+		*pg.Node_CreateRoleStmt, *pg.Node_AlterRoleStmt, *pg.Node_CreateUserMappingStmt, *pg.Node_AlterUserMappingStmt,
+		*pg.Node_CreateForeignServerStmt, *pg.Node_AlterForeignServerStmt, *pg.Node_CreateSubscriptionStmt, *pg.Node_AlterSubscriptionStmt:
+		return true
+	case *pg.Node_CreateTrigStmt:
+		return s.CreateTrigStmt.WhenClause != nil
+	case *pg.Node_CreateStmt:
+		return s.CreateStmt.Partbound != nil // values of the parent's column
+	case *pg.Node_AlterTableStmt:
+		return slices.ContainsFunc(s.AlterTableStmt.Cmds, func(c *pg.Node) bool {
+			return c.GetAlterTableCmd().GetDef().GetPartitionCmd().GetBound() != nil
+		})
+	}
+	return false
 }
 
 func (p *part) dcl(what string) {

@@ -276,6 +276,9 @@ type Statement struct {
 	Effects  []Effect
 	Unknown  []Unknown
 	Literals []Literal
+	// Unread is true when constants of the text stand where nobody looked at what
+	// they meet: in code, in conditions of definitions, or beside what is unknown.
+	Unread bool
 
 	// Touched are all base columns that the statement's execution may evaluate,
 	// the whole rows of relations that it writes included: what an error message

@@ -76,6 +76,7 @@ func (p *part) utility(n *pg.Node) (cols []field, returns bool) {
 	case *pg.Node_ReindexStmt:
 		p.reindex(s.ReindexStmt)
 	case *pg.Node_DoStmt:
+		p.rec.st.Unread = true
 		p.do(s.DoStmt)
 	case *pg.Node_CallStmt:
 		return p.callProcedure(s.CallStmt)
