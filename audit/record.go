@@ -28,6 +28,7 @@ const (
 	KindIdentityRefused Kind = "identity_refused" // or was not
 	KindSinkFailed      Kind = "sink_failed"      //
 	KindSinkRecovered   Kind = "sink_recovered"   //
+	KindKey             Kind = "key"              // a data key was made, and stands wrapped in a file
 	KindShredded        Kind = "shredded"         // a wrapped data key was deleted
 	KindRecovered       Kind = "recovered"        // an intent whose outcome a crash took
 	KindTombstone       Kind = "tombstone"        // older trails were deleted, by the rules of retention

@@ -56,7 +56,7 @@ func TestQuery(t *testing.T) {
 		args []string
 		want int
 	}{
-		{nil, 7}, // open and close are records too
+		{nil, 8}, // open, key and close are records too
 		{[]string{"--kind", "intent,outcome"}, 2},
 		{[]string{"--kind", "seal"}, 2},
 		{[]string{"--verdict", "deny"}, 1},
@@ -70,7 +70,7 @@ func TestQuery(t *testing.T) {
 		{[]string{"--approver", "dana"}, 1},
 		{[]string{"--text", "drop table"}, 1},
 		{[]string{"--statement", "c1-1"}, 4},
-		{[]string{"--since", "1h"}, 7},
+		{[]string{"--since", "1h"}, 8},
 		{[]string{"--until", "2020-01-01"}, 0},
 		{[]string{"--limit", "2"}, 2},
 	} {
