@@ -31,10 +31,10 @@ type session struct {
 	// tagged is the identity that the server's settings carry now; the zero
 	// Identity when that is not known.
 	tagged identity.Identity
-	// user is who ran statements here last, and left whether something of that
-	// may still be there.
-	user identity.Identity
-	left bool
+	// user is who ran statements here last, left whether something of that may
+	// still be there, and set whether a setting may be.
+	user      identity.Identity
+	left, set bool
 	// path is how names resolve; nil when it must be asked. It is good for the
 	// catalog that seen names.
 	path *path
