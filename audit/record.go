@@ -2,6 +2,13 @@ package audit
 
 import "time"
 
+// Kinds returns the kinds of record.
+func Kinds() []Kind {
+	return []Kind{KindOpen, KindClose, KindHeartbeat, KindSession, KindIntent, KindOutcome, KindMask, KindHold, KindDecision,
+		KindBreakGlass, KindRedeem, KindDenied, KindBegin, KindCommit, KindRollback, KindPolicy, KindCatalog, KindIdentity,
+		KindIdentityRefused, KindSinkFailed, KindSinkRecovered, KindKey, KindShredded, KindRecovered, KindTombstone, KindSeal}
+}
+
 // Kind says what a record is about.
 type Kind string
 

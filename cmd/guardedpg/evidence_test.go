@@ -95,6 +95,14 @@ func TestQuery(t *testing.T) {
 	code, _, errs := guardedpg(t, "query", "--since", "yesterday", dir)
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "how long ago as 24h")
+	for arg, want := range map[string]string{"--kind=intents": "identity_refused", "--verdict=refused": "allow, hold, deny", "--limit=-1": "0 for all"} {
+		code, _, errs := guardedpg(t, "query", arg, dir)
+		require.Equal(t, exitUsage, code, arg)
+		require.Contains(t, errs, want)
+	}
+	code, _, errs = guardedpg(t, "query")
+	require.Equal(t, exitUsage, code)
+	require.Equal(t, "guardedpg query: which trails? Name their directory; \"guardedpg query -h\" says more\n", errs)
 	code, _, _ = guardedpg(t, "query", filepath.Join(dir, "nowhere"))
 	require.Equal(t, exitUsage, code)
 }
