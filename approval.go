@@ -329,6 +329,9 @@ func (r *run) digest(req approve.Request, settings []string, exact bool) string 
 	for _, oid := range r.plan.facts.Depends {
 		writeField(h, r.plan.stamp(oid))
 	}
+	if slices.ContainsFunc(r.plan.facts.Statements, func(st *analysis.Statement) bool { return st.Sweeps }) {
+		writeField(h, fmt.Sprint(r.plan.view.snap.Fingerprint()))
+	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 

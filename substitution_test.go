@@ -360,6 +360,28 @@ func TestDecisionBindsWithinRefresh(t *testing.T) {
 	}
 }
 
+// A definition that is dropped or changed is the one that people were told of, and
+// what goes with it is what there was.
+func TestDecisionBindsObjects(t *testing.T) {
+	for name, c := range map[string]struct{ text, change string }{
+		"another of its name":     {"DROP TABLE scratch", "ALTER TABLE scratch RENAME TO old; CREATE TABLE scratch (id int)"},
+		"another that is altered": {"ALTER TABLE scratch ADD COLUMN x int", "ALTER TABLE scratch RENAME TO old; CREATE TABLE scratch (id int)"},
+		"another function":        {"DROP FUNCTION shout(int)", "ALTER FUNCTION shout(int) RENAME TO old; CREATE FUNCTION shout(int) RETURNS int LANGUAGE sql AS 'SELECT 1'"},
+		"a view on it":            {"DROP TABLE scratch CASCADE", "CREATE VIEW v AS SELECT id FROM scratch"},
+		"a view on a column":      {"ALTER TABLE scratch DROP COLUMN note CASCADE", "CREATE VIEW v AS SELECT note FROM scratch"},
+		"a table in it":           {"DROP SCHEMA hr CASCADE", "CREATE TABLE hr.more (id int)"},
+		"another of all":          {"GRANT SELECT ON ALL TABLES IN SCHEMA hr TO PUBLIC", "CREATE TABLE hr.more (id int)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := newQueued(t, inMemory(t, approve.QueueConfig{}))
+			id := q.ticket(c.text)
+			q.yes(id)
+			q.sql(c.change)
+			require.NotEqual(t, id, q.ticket(c.text))
+		})
+	}
+}
+
 // Who can store a question could show people a harmless one.
 func TestForgedQuestion(t *testing.T) {
 	forge := func(t *testing.T, q *queued, id string, change func(*approve.Request)) {

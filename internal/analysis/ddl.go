@@ -168,6 +168,9 @@ func (p *part) objectName(typ pg.ObjectType, n *pg.Node) (name string, temp bool
 		return qualified(parts), len(parts) > 1 && isTempSchema(parts[0])
 	case *pg.Node_ObjectWithArgs:
 		parts := strs(o.ObjectWithArgs.Objname)
+		for _, f := range p.names.functions(parts) {
+			p.a.depends[f.OID] = struct{}{}
+		}
 		return qualified(parts), len(parts) > 1 && isTempSchema(parts[0])
 	case *pg.Node_Integer:
 		return "", false // a large object
@@ -193,7 +196,7 @@ func (p *part) objectName(typ pg.ObjectType, n *pg.Node) (name string, temp bool
 			}
 		case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_MATVIEW, pg.ObjectType_OBJECT_SEQUENCE,
 			pg.ObjectType_OBJECT_FOREIGN_TABLE:
-			if rel := p.names.relation(parts); rel != nil {
+			if rel := p.object(parts); rel != nil {
 				return relName(rel), rel.Persistence == 't'
 			}
 			return qualified(parts), false
@@ -205,10 +208,20 @@ func (p *part) objectName(typ pg.ObjectType, n *pg.Node) (name string, temp bool
 	return "", false
 }
 
+// object returns the relation that a definition is about, or nil. Which one a name
+// means is part of what was decided.
+func (p *part) object(parts []string) *catalog.Relation {
+	rel := p.names.relation(parts)
+	if rel != nil {
+		p.a.depends[rel.OID] = struct{}{}
+	}
+	return rel
+}
+
 // isTemporary reports whether a name means a temporary relation, or an index
 // or other object in the session's temporary schema.
 func (p *part) isTemporary(parts []string) bool {
-	if rel := p.names.relation(parts); rel != nil {
+	if rel := p.object(parts); rel != nil {
 		return rel.Persistence == 't'
 	}
 	return len(parts) > 1 && isTempSchema(parts[len(parts)-2])
@@ -430,10 +443,12 @@ func (p *part) define(n *pg.Node) bool {
 		p.dcl("drops roles")
 	case *pg.Node_ReassignOwnedStmt:
 		p.kind("REASSIGN OWNED")
+		p.rec.st.Sweeps = true
 		p.rec.st.Classes |= DDL
 		p.dcl("changes the owner of all objects of roles")
 	case *pg.Node_DropOwnedStmt:
 		p.kind("DROP OWNED")
+		p.rec.st.Sweeps = true
 		p.rec.st.Classes |= DDL
 		p.dcl("drops all objects of roles")
 	default:
@@ -481,6 +496,7 @@ func (p *part) grant(s *pg.GrantStmt) {
 		name, _ := p.objectName(s.Objtype, o)
 		if s.Targtype == pg.GrantTargetType_ACL_TARGET_ALL_IN_SCHEMA {
 			name = "all in schema " + name
+			p.rec.st.Sweeps = true
 		}
 		p.dcl(verb + strings.ToLower(objectWord(s.Objtype)) + " " + name)
 	}
@@ -505,6 +521,7 @@ func (p *part) drop(s *pg.DropStmt) {
 		name, temp := p.objectName(s.RemoveType, o)
 		if s.Behavior == pg.DropBehavior_DROP_CASCADE {
 			name += " and what depends on it"
+			p.rec.st.Sweeps = true
 		}
 		p.changes(change{verb: "DROP", typ: s.RemoveType, name: name, temp: temp})
 	}
@@ -639,6 +656,9 @@ func (p *part) alterTable(s *pg.AlterTableStmt) {
 	rel := p.names.relation(rangeVarParts(orEmpty(s.Relation)))
 	for _, n := range s.Cmds {
 		c := n.GetAlterTableCmd()
+		if c.GetBehavior() == pg.DropBehavior_DROP_CASCADE {
+			p.rec.st.Sweeps = true
+		}
 		switch c.GetSubtype() {
 		case pg.AlterTableType_AT_ChangeOwner:
 			p.dcl("changes the owner of " + name)

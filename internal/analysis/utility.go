@@ -104,7 +104,7 @@ func (p *part) relationText(rv *pg.RangeVar) string {
 		return "a relation"
 	}
 	parts := rangeVarParts(rv)
-	if rel := p.names.relation(parts); rel != nil {
+	if rel := p.object(parts); rel != nil {
 		return relName(rel)
 	}
 	return qualified(parts)
