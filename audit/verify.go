@@ -1066,7 +1066,7 @@ func (v *verifier) missing() error {
 		last := v.heads[id][len(v.heads[id])-1]
 		// The anchor may serve directories of other names.
 		if names[strings.TrimSuffix(last.Origin, "/"+id)] {
-			report(last.Origin, "the whole trail is gone; the anchor saw %d records", last.Seq)
+			report(last.Origin, "the whole trail is gone; the anchor saw %d records (if trails of this name stand in another directory too, name that as well)", last.Seq)
 		}
 	}
 	// What was there at first was deleted after its tombstone, if by right.
