@@ -11,6 +11,7 @@ import (
 	"hash"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,7 +55,10 @@ func (r *run) approve(ctx context.Context) error {
 	if err := r.again(ctx); err != nil || r.decision.Verdict == guard.Allow {
 		return err
 	}
-	req := r.request(ctx)
+	req, err := r.request(ctx)
+	if err != nil {
+		return err
+	}
 	if req.Digest == "" {
 		return r.held("an argument has no value that a decision could be bound to", "pass plain values", nil)
 	}
@@ -67,7 +71,6 @@ func (r *run) approve(ctx context.Context) error {
 			return err
 		}
 		r.preview(ctx, &req)
-		var err error
 		if granted.grant, err = c.connector.cfg.Approver.Approve(ctx, req); err != nil {
 			return r.notGranted(ctx, &req, err)
 		}
@@ -93,10 +96,13 @@ func (r *run) approve(ctx context.Context) error {
 	if err := r.again(ctx); err != nil {
 		return err
 	}
-	now := r.request(ctx)
+	now, err := r.request(ctx)
+	if err != nil {
+		return err
+	}
 	now.ID, now.Created = req.ID, req.Created
-	err := granted.grant.Check(now, r.started)
-	if err == nil && granted.grant.Digest != now.Digest && analysis.Fingerprint(granted.grant.Statement) != r.plan.recorded.Fingerprint {
+	err = granted.grant.Check(now, r.started)
+	if err == nil && granted.grant.Digest != now.Digest && analysis.Shape(granted.grant.Statement) != analysis.Shape(r.call.sql) {
 		// Who can write to a store could have shown people another statement
 		// under this one's shape.
 		err = &approve.Error{Class: approve.ErrVoid, Request: granted.grant.Request, Detail: "people saw a statement of another shape"}
@@ -187,9 +193,44 @@ func wrongDetail(err error) string {
 	return ""
 }
 
+// meaningSQL asks for the settings that decide what constants mean, how values
+// become text, and as whom and on which rows a statement acts. The server reports
+// some when they change (reported); these it does not.
+var meaningSQL = func() string {
+	var list []string
+	for _, name := range []string{"role", "row_security", "session_replication_role", "lo_compat_privileges",
+		"array_nulls", "bytea_output", "default_text_search_config", "extra_float_digits", "lc_monetary", "lc_numeric", "lc_time",
+		"quote_all_identifiers", "timezone_abbreviations", "xmlbinary", "xmloption"} {
+		list = append(list, "pg_catalog.current_setting('"+name+"', true)")
+	}
+	return "select " + strings.Join(list, ", ")
+}()
+
+var reported = []string{"DateStyle", "IntervalStyle", "TimeZone", "is_superuser", "session_authorization"}
+
+// meaning returns the values of the settings that are part of a statement.
+func (r *run) meaning(ctx context.Context) ([]string, error) {
+	rows, err := r.conn.session.ask(ctx, meaningSQL)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != 1 {
+		return nil, errors.New("guardedpg: the session's settings could not be read")
+	}
+	values := rows[0]
+	for _, name := range reported {
+		values = append(values, r.conn.pg.ParameterStatus(name))
+	}
+	return values, nil
+}
+
 // request describes the statement to an approver.
-func (r *run) request(ctx context.Context) approve.Request {
+func (r *run) request(ctx context.Context) (approve.Request, error) {
 	c, d := r.conn, &r.decision
+	settings, err := r.meaning(ctx)
+	if err != nil {
+		return approve.Request{}, err
+	}
 	req := approve.Request{
 		ID:            r.id,
 		Statement:     r.call.sql,
@@ -229,18 +270,18 @@ func (r *run) request(ctx context.Context) approve.Request {
 		req.Args = append(req.Args, text)
 	}
 	req.Behind = c.session.behind(r.plan)
-	req.Digest = r.digest(req, true)
+	req.Digest = r.digest(req, settings, true)
 	if r.plan.hasShape() && len(req.Behind) == 0 {
-		req.Shape = r.digest(req, false)
+		req.Shape = r.digest(req, settings, false)
 	}
-	return req
+	return req, nil
 }
 
 // hasShape reports whether a decision may cover a statement with other constants
 // and arguments. Only where those are values: in other statements a constant may
 // be code, a role or a file.
 func (p *plan) hasShape() bool {
-	if len(p.facts.Statements) != 1 || p.recorded.Fingerprint == "" {
+	if len(p.facts.Statements) != 1 || len(p.sql) > maxCachedText {
 		return false
 	}
 	st := p.facts.Statements[0]
@@ -249,7 +290,7 @@ func (p *plan) hasShape() bool {
 
 // digest binds a decision: to the exact statement and arguments, or to its
 // shape alone. It is empty where an argument cannot be bound.
-func (r *run) digest(req approve.Request, exact bool) string {
+func (r *run) digest(req approve.Request, settings []string, exact bool) string {
 	h := sha256.New()
 	if exact {
 		writeField(h, "guardedpg statement 1")
@@ -267,8 +308,8 @@ func (r *run) digest(req approve.Request, exact bool) string {
 			}
 		}
 	} else {
-		writeField(h, "guardedpg shape 1")
-		writeField(h, r.plan.recorded.Fingerprint)
+		writeField(h, "guardedpg shape 2")
+		writeField(h, analysis.Shape(r.call.sql))
 	}
 	writeField(h, "asked by")
 	writeField(h, fmt.Sprint(r.who.Verified()))
@@ -277,16 +318,19 @@ func (r *run) digest(req approve.Request, exact bool) string {
 	writeField(h, req.Database)
 	writeField(h, req.Policy)
 	// What its names and its constants mean, and whose rights it has, is part of
-	// a statement. The server reports these settings whenever they change.
+	// a statement.
 	for _, schema := range r.plan.schemas() {
 		writeField(h, schema)
 	}
-	for _, setting := range []string{"DateStyle", "IntervalStyle", "TimeZone", "is_superuser", "session_authorization"} {
-		writeField(h, setting)
-		writeField(h, r.conn.pg.ParameterStatus(setting))
+	writeField(h, "settings")
+	for _, value := range settings {
+		writeField(h, value)
 	}
 	for _, oid := range r.plan.facts.Depends {
 		writeField(h, r.plan.stamp(oid))
+	}
+	if slices.ContainsFunc(r.plan.facts.Statements, func(st *analysis.Statement) bool { return st.Sweeps }) {
+		writeField(h, fmt.Sprint(r.plan.view.snap.Fingerprint()))
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -7,6 +7,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 
 	"github.com/guardedpg/guardedpg"
@@ -99,4 +102,40 @@ func TestHandOver(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, f.db.QueryRowContext(two, "SELECT current_setting('search_path')").Scan(&path))
 	require.Equal(t, "hr, public", path)
+}
+
+// Where hooks of the program make settings, those that one principal changed do not
+// reach another either.
+func TestHandOverWithHooks(t *testing.T) {
+	pool, err := pgxpool.New(t.Context(), shop(t)+"&pool_max_conns=1")
+	require.NoError(t, err)
+	defer pool.Close()
+	hook := stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "SET TIME ZONE 'Europe/Oslo'")
+		return err
+	})
+	for name, with := range map[string]func(*guardedpg.Config){
+		"options": func(c *guardedpg.Config) { c.DSN, c.StdlibOptions = shop(t), []stdlib.OptionOpenDB{hook} },
+		"pool":    func(c *guardedpg.Config) { c.Pool = pool },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := guardedpg.Config{Policy: allowAll(), Identify: func(ctx context.Context) (identity.Identity, error) { return identity.FromContext(ctx), nil }}
+			with(&cfg)
+			db := open(t, cfg)
+			db.SetMaxOpenConns(1)
+			one := identity.NewContext(t.Context(), agent)
+			two := identity.NewContext(t.Context(), dba)
+			const look = "SELECT current_setting('timezone'), current_user::text"
+			var before, after, user, login string
+			require.NoError(t, db.QueryRowContext(two, look).Scan(&before, &login))
+			for _, text := range []string{"SET TIME ZONE 'Asia/Tokyo'", "SET ROLE pg_monitor"} {
+				_, err := db.ExecContext(one, text)
+				require.NoError(t, err)
+			}
+			require.NoError(t, db.QueryRowContext(one, look).Scan(&after, &user))
+			require.Equal(t, []string{"Asia/Tokyo", "pg_monitor"}, []string{after, user})
+			require.NoError(t, db.QueryRowContext(two, look).Scan(&after, &user))
+			require.Equal(t, []string{before, login}, []string{after, user})
+		})
+	}
 }

@@ -142,8 +142,24 @@ func TestApplicationName(t *testing.T) {
 	require.Contains(t, spill(db, "SELECT current_setting('application_name')"), strings.Repeat("s", 63))
 	odd := identity.New(identity.Claims{Issuer: "i\x00", Subject: "ann'\\\x00\n\u00e9", Groups: []string{`a"b\`, "{c,d}"}})
 	db = open(t, guardedpg.Config{DSN: dsn, Identify: as(odd), Policy: shopPolicy()})
-	require.Contains(t, spill(db, "SELECT current_setting('guardedpg.subject')"), `ann'\???`)
+	require.Contains(t, spill(db, "SELECT current_setting('guardedpg.subject')"), "ann'\\\uFFFD\n\u00e9")
+	require.Contains(t, spill(db, "SELECT current_setting('application_name')"), `ann'\???`)
 	require.Contains(t, spill(db, "SELECT current_setting('guardedpg.groups')::text[] = array[E'a\"b\\\\', '{c,d}']"), "true")
+}
+
+// TestNamesStayApart has people whose names are not written in ASCII: to a row
+// security policy they are two.
+func TestNamesStayApart(t *testing.T) {
+	dsn := shop(t)
+	for _, name := range []string{"\u674e\u96f7", "\u97e9\u6885"} {
+		who := identity.New(identity.Claims{Issuer: "https://idp.test/" + name, Subject: name, Groups: []string{name, "?"}})
+		db := open(t, guardedpg.Config{DSN: dsn, Identify: as(who), Policy: allowAll()})
+		var subject, issuer string
+		var in bool
+		require.NoError(t, db.QueryRow("SELECT current_setting('guardedpg.subject'), current_setting('guardedpg.issuer'), $1 = ANY(current_setting('guardedpg.groups')::text[])", name).
+			Scan(&subject, &issuer, &in))
+		require.Equal(t, []any{name, "https://idp.test/" + name, true}, []any{subject, issuer, in})
+	}
 }
 
 func TestOpenSaysTheWays(t *testing.T) {

@@ -94,6 +94,29 @@ func TestNothingInClear(t *testing.T) {
 		{sql: "PREPARE p AS SELECT id FROM customers WHERE email = '" + secret + "'"},
 		{sql: "DECLARE c CURSOR FOR SELECT id FROM customers WHERE email = '" + secret + "'"},
 		{sql: "EXPLAIN SELECT id FROM customers WHERE email = '" + secret + "'"},
+		{sql: "SELECT id FROM customers WHERE email = U&'" + secret + "' AND"},
+		{sql: "SELECT id FROM customers WHERE email = U&'" + secret + "\\z'"},
+		{sql: "SELECT id FROM nosuchtable WHERE email = '" + secret + "'"},
+		{sql: "SELECT id FROM nosuchtable WHERE email = $1", args: []any{secret}},
+		{sql: "PREPARE p AS SELECT id FROM nosuchtable WHERE email = '" + secret + "'"},
+		{sql: "UPDATE customers SET mail = '" + secret + "' WHERE id = 3"},
+		{sql: "CALL nosuchprocedure('" + secret + "')"},
+		{sql: "SELECT query_to_xml('SELECT 1 FROM customers WHERE email = ''" + secret + "''', true, true, '')"},
+		{sql: "DO $$ BEGIN UPDATE customers SET email = '" + secret + "' WHERE id = 99; END $$"},
+		{sql: "DO $$ DECLARE x text := '" + secret + "'; BEGIN UPDATE customers SET email = x WHERE id = 99; END $$"},
+		{sql: "DO 'BEGIN EXECUTE $q$UPDATE customers SET email = ''" + secret + "'' WHERE id = 99$q$; END'"},
+		{sql: "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT id FROM customers WHERE email = '" + secret + "' $$"},
+		{sql: "CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN (SELECT id FROM customers WHERE email = '" + secret + "')"},
+		{sql: "CREATE POLICY p ON customers USING (email = '" + secret + "')"},
+		{sql: "CREATE RULE r AS ON UPDATE TO scratch DO ALSO UPDATE customers SET email = '" + secret + "' WHERE id = 99"},
+		{sql: "CREATE TRIGGER t BEFORE UPDATE ON customers FOR EACH ROW WHEN (NEW.email = '" + secret + "') EXECUTE FUNCTION suppress_redundant_updates_trigger()"},
+		{sql: "CREATE STATISTICS s ON (email = '" + secret + "'), id FROM customers"},
+		{sql: "CREATE PUBLICATION p FOR TABLE customers WHERE (email = '" + secret + "')"},
+		{sql: "CREATE TABLE part PARTITION OF customers FOR VALUES IN ('" + secret + "')"},
+		{sql: "ALTER TABLE customers ATTACH PARTITION scratch FOR VALUES IN ('" + secret + "')"},
+		{sql: "ALTER ROLE postgres PASSWORD '" + secret + "'"},
+		{sql: "SELECT id FROM customers WHERE email = 'x' -- not " + secret},
+		{sql: "/* " + secret + " */ SELECT id FROM customers WHERE email = $1", args: []any{"x"}},
 	} {
 		rows, err := f.db.Query(c.sql, c.args...)
 		if err == nil {
@@ -111,6 +134,20 @@ func TestNothingInClear(t *testing.T) {
 		}
 		require.NotContains(t, string(b), secret)
 	}
+}
+
+// Of code, the record has all but the constants.
+func TestCodeWithoutConstants(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.db.Exec("DO $$ BEGIN UPDATE customers SET nick = 'x' WHERE email = 'y'; END $$ -- z")
+	require.NoError(t, err)
+	require.Equal(t, "DO $$ BEGIN UPDATE customers SET nick = '***' WHERE email = '***'; END $$ '***'", f.trail.Records(audit.KindIntent)[0].SQL.Text)
+	_, err = f.db.Exec("SELECT id FROM customers WHERE email <> $1 /* y */", "z")
+	require.NoError(t, err)
+	require.Equal(t, "SELECT id FROM customers WHERE email <> $1 '***'", f.trail.Records(audit.KindIntent)[1].SQL.Text)
+	_, err = f.db.Exec("UPDATE scratch SET note = 'x' /* y */ WHERE id = 1")
+	require.NoError(t, err)
+	require.Equal(t, "UPDATE scratch SET note = 'x' /* y */ WHERE id = 1", f.trail.Records(audit.KindIntent)[2].SQL.Text)
 }
 
 // TestACommitNobodyHeardOf has a process die between the commit's intent and the

@@ -19,6 +19,7 @@ func (c *Conn) follow(r *run, failed bool) {
 		moved = moved || st.Catalog || st.Classes&movesCatalog != 0
 		ended = ended || st.TxControl != analysis.TxNone || st.Kind == "DISCARD ALL"
 		s.left = s.left || st.Classes&leavesBehind != 0 || st.Names
+		s.set = s.set || st.Classes&changesSettings != 0
 		s.listen(st, r.plan.view.bound.Protecting(), failed)
 	}
 	if moved {

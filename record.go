@@ -151,6 +151,8 @@ type sqlRecord struct {
 	// sealedParams are the numbers, from 1, of the parameters that meet a
 	// protected column.
 	sealedParams []int
+	// blind is true when any constant and argument may meet one.
+	blind bool
 	// redacted is true when recorded.Text is not the whole text.
 	redacted bool
 }
@@ -161,7 +163,9 @@ func (p *plan) describe() {
 	var classes analysis.Class
 	facts := &audit.Facts{Effects: p.policy.Effects()}
 	var hidden []analysis.Literal
+	unread := false
 	for _, st := range p.facts.Statements {
+		unread = unread || st.Unread || st.Inner != nil && st.Inner.Unread
 		classes |= st.Classes
 		for _, c := range columnsOf(st) {
 			facts.Reads = append(facts.Reads, columnName(snap, c))
@@ -193,8 +197,21 @@ func (p *plan) describe() {
 		// It parses once more. A text this long has no shape that comes again.
 		p.recorded.Fingerprint = analysis.Fingerprint(p.sql)
 	}
-	if text, ok := without(p.sql, hidden); ok {
-		p.recorded.Text, p.redacted = text, true
+	switch {
+	case unread && bound.Protecting():
+		// Whatever was not looked at may be a value of a protected column.
+		p.blind = true
+		text, ok := analysis.BlankCode(p.sql)
+		if !ok {
+			text = hiddenText
+		}
+		p.redacted = text != p.sql
+		p.recorded.Text = text
+	case len(hidden) > 0 || len(p.sealedParams) > 0:
+		// A comment can repeat the values that it is about.
+		text := without(p.sql, hidden)
+		p.redacted = text != p.sql
+		p.recorded.Text = text
 	}
 }
 
@@ -219,28 +236,17 @@ func columnsOf(st *analysis.Statement) analysis.Columns {
 	return cols
 }
 
-// without returns the text with a placeholder for each literal. A literal whose
-// place is not known hides the whole text.
-func without(sql string, literals []analysis.Literal) (string, bool) {
-	if len(literals) == 0 {
-		return sql, false
-	}
-	slices.SortFunc(literals, func(a, b analysis.Literal) int { return a.Start - b.Start })
-	var b strings.Builder
-	at := 0
+// without returns the text with a placeholder for each literal and each comment. A
+// literal whose place is not known hides the whole text.
+func without(sql string, literals []analysis.Literal) string {
+	spans := analysis.Comments(sql)
 	for _, l := range literals {
 		if l.End <= l.Start || l.End > len(sql) {
-			return hiddenText, true
+			return hiddenText
 		}
-		if l.Start < at {
-			continue // the same literal in two places
-		}
-		b.WriteString(sql[at:l.Start])
-		b.WriteString("'***'")
-		at = l.End
+		spans = append(spans, analysis.Span{Start: l.Start, End: l.End})
 	}
-	b.WriteString(sql[at:])
-	return b.String(), true
+	return analysis.Replace(sql, spans, func(analysis.Span) string { return analysis.Placeholder })
 }
 
 const hiddenText = "(the text is sealed: it may have values of protected columns)"
@@ -267,7 +273,7 @@ func (c *recorder) setSQL(r *run) error {
 	}
 	c.sql.Args = c.args
 	c.rec.SQL = &c.sql
-	if c.sealer != nil && (redacted || r.plan != nil && len(r.plan.sealedParams) > 0) {
+	if c.sealer != nil && (redacted || r.plan != nil && (len(r.plan.sealedParams) > 0 || r.plan.blind && len(r.call.args) > 0)) {
 		return c.sealSQL(r)
 	}
 	return nil
@@ -290,7 +296,7 @@ func (c *recorder) sealSQL(r *run) error {
 }
 
 func (p *plan) seals(param int) bool {
-	return slices.Contains(p.sealedParams, param)
+	return p.blind || slices.Contains(p.sealedParams, param)
 }
 
 func (r *run) recordedArg(v any, sealed bool) audit.Arg {

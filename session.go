@@ -32,10 +32,10 @@ type session struct {
 	// tagged is the identity that the server's settings carry now; the zero
 	// Identity when that is not known.
 	tagged identity.Identity
-	// user is who ran statements here last, and left whether something of that
-	// may still be there.
-	user identity.Identity
-	left bool
+	// user is who ran statements here last, left whether something of that may
+	// still be there, and set whether a setting may be.
+	user      identity.Identity
+	left, set bool
 	// path is how names resolve; nil when it must be asked. It is good for the
 	// catalog that seen names.
 	path *path
@@ -151,8 +151,8 @@ func (s *session) ready(ctx context.Context, who identity.Identity) error {
 		}
 		// Between here and the answer the server may have either.
 		s.tagged = identity.Identity{}
-		rows, err = s.ask(ctx, tagSQL, applicationName(s.prefix, who), clean(who.Issuer()), clean(who.Subject()),
-			arrayLiteral(cleanAll(who.Groups())), verified)
+		rows, err = s.ask(ctx, tagSQL, applicationName(s.prefix, who), exact(who.Issuer()), exact(who.Subject()),
+			arrayLiteral(who.Groups()), verified)
 	}
 	if err != nil {
 		return err
@@ -292,7 +292,7 @@ func applicationName(prefix string, who identity.Identity) string {
 }
 
 // clean makes a claim printable ASCII, as the server does with
-// application_name; a NUL would not be accepted anywhere.
+// application_name.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -302,15 +302,14 @@ func clean(s string) string {
 	}, s)
 }
 
-func cleanAll(list []string) []string {
-	out := make([]string, len(list))
-	for i, s := range list {
-		out[i] = clean(s)
-	}
-	return out
+// exact is a claim for the server's policies to compare: two people must not have
+// one name there. What no text of the server can hold, a NUL and what is not UTF-8,
+// becomes a replacement character.
+func exact(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// arrayLiteral writes a text[].
+// arrayLiteral writes a text[] of claims.
 func arrayLiteral(list []string) string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -318,6 +317,7 @@ func arrayLiteral(list []string) string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
+		s = exact(s)
 		b.WriteByte('"')
 		for j := range len(s) {
 			if s[j] == '"' || s[j] == '\\' {

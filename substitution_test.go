@@ -258,7 +258,9 @@ func TestNamesThatAreTakenAgain(t *testing.T) {
 
 // Settings that decide what a constant means are part of it, too.
 func TestSettingsThatChangeConstants(t *testing.T) {
-	for _, set := range []string{"SET datestyle = 'DMY'", "SET timezone = 'Asia/Tokyo'", "SET intervalstyle = 'sql_standard'"} {
+	for _, set := range []string{"SET datestyle = 'DMY'", "SET timezone = 'Asia/Tokyo'", "SET intervalstyle = 'sql_standard'",
+		"SET timezone_abbreviations = 'India'", "SET default_text_search_config = 'simple'", "SET bytea_output = 'escape'",
+		"SET extra_float_digits = 0", "SELECT set_config('xmloption', 'document', false)"} {
 		q := newQueued(t, inMemory(t, approve.QueueConfig{}))
 		c, err := q.db.Conn(t.Context())
 		require.NoError(t, err)
@@ -272,6 +274,55 @@ func TestSettingsThatChangeConstants(t *testing.T) {
 		require.NotEqual(t, id, pendingTicket(t, err), set)
 		require.NoError(t, c.Close())
 	}
+}
+
+// As whom a statement acts decides which rows it finds. The server does not report
+// the role.
+func TestRoleThatActs(t *testing.T) {
+	q := newQueued(t, inMemory(t, approve.QueueConfig{}))
+	q.sql(`DO $$ BEGIN CREATE ROLE acts_on_one; CREATE ROLE acts_on_all; EXCEPTION WHEN duplicate_object THEN END $$;
+		GRANT ALL ON orders TO acts_on_one, acts_on_all; ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
+		CREATE POLICY one ON orders TO acts_on_one USING (id = 1); CREATE POLICY every ON orders TO acts_on_all USING (true)`)
+	c, err := q.db.Conn(t.Context())
+	require.NoError(t, err)
+	defer c.Close()
+	become := func(role string) {
+		_, err := c.ExecContext(t.Context(), "SET ROLE "+role)
+		q.yes(pendingTicket(t, err))
+		_, err = c.ExecContext(t.Context(), "SET ROLE "+role)
+		require.NoError(t, err)
+	}
+	const text = "DELETE FROM orders WHERE id > 0"
+	become("acts_on_one")
+	_, err = c.ExecContext(t.Context(), text)
+	id := pendingTicket(t, err)
+	q.yes(id)
+	become("acts_on_all")
+	_, err = c.ExecContext(t.Context(), text)
+	require.NotEqual(t, id, pendingTicket(t, err))
+	require.Equal(t, 3, q.orders())
+	become("acts_on_one")
+	_, err = c.ExecContext(t.Context(), text)
+	require.NoError(t, err)
+	require.Equal(t, 2, q.orders())
+}
+
+// A wider grant is for other values, and for nothing else that could differ.
+func TestShapeIsExact(t *testing.T) {
+	q := newQueued(t, inMemory(t, approve.QueueConfig{}))
+	const of = "INSERT INTO orders (id, customer) SELECT id + 10, 3 FROM notes"
+	id := q.ticket(of)
+	_, err := q.queue.Decide(t.Context(), id, approve.Decision{By: dba, Verdict: approve.Yes, Scope: approve.Scope{Times: 9, For: time.Hour}})
+	require.NoError(t, err)
+	for _, text := range []string{
+		"INSERT INTO orders (customer, id) SELECT id + 10, 3 FROM notes",
+		"INSERT INTO orders (id, customer) SELECT 3, id + 10 FROM notes",
+		"INSERT INTO orders (id, customer) SELECT id + 10, id FROM notes",
+	} {
+		require.NotEqual(t, id, q.ticket(text), text)
+	}
+	_, err = q.db.Exec("INSERT INTO orders (id, customer) SELECT id + 20, 2 FROM notes")
+	require.NoError(t, err)
 }
 
 // Where a constant is code, a role or a file, a decision covers that one alone.
@@ -305,6 +356,28 @@ func TestDecisionBindsWithinRefresh(t *testing.T) {
 			_, err := q.db.Exec(deleteOrder, 1)
 			require.NotEqual(t, id, pendingTicket(t, err))
 			require.Equal(t, 3, q.orders())
+		})
+	}
+}
+
+// A definition that is dropped or changed is the one that people were told of, and
+// what goes with it is what there was.
+func TestDecisionBindsObjects(t *testing.T) {
+	for name, c := range map[string]struct{ text, change string }{
+		"another of its name":     {"DROP TABLE scratch", "ALTER TABLE scratch RENAME TO old; CREATE TABLE scratch (id int)"},
+		"another that is altered": {"ALTER TABLE scratch ADD COLUMN x int", "ALTER TABLE scratch RENAME TO old; CREATE TABLE scratch (id int)"},
+		"another function":        {"DROP FUNCTION shout(int)", "ALTER FUNCTION shout(int) RENAME TO old; CREATE FUNCTION shout(int) RETURNS int LANGUAGE sql AS 'SELECT 1'"},
+		"a view on it":            {"DROP TABLE scratch CASCADE", "CREATE VIEW v AS SELECT id FROM scratch"},
+		"a view on a column":      {"ALTER TABLE scratch DROP COLUMN note CASCADE", "CREATE VIEW v AS SELECT note FROM scratch"},
+		"a table in it":           {"DROP SCHEMA hr CASCADE", "CREATE TABLE hr.more (id int)"},
+		"another of all":          {"GRANT SELECT ON ALL TABLES IN SCHEMA hr TO PUBLIC", "CREATE TABLE hr.more (id int)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := newQueued(t, inMemory(t, approve.QueueConfig{}))
+			id := q.ticket(c.text)
+			q.yes(id)
+			q.sql(c.change)
+			require.NotEqual(t, id, q.ticket(c.text))
 		})
 	}
 }

@@ -147,9 +147,12 @@
 //
 // The originals of a mask are a row of entries, each three numbers as unsigned
 // LEB128 (the row from 0, the column from 0, the length) and the value's bytes.
-// All masks of a statement may share one reference. Deleting the wrapped key
-// shreds what is sealed with it; a "shredded" record says so. Hashes cover what is
-// stored, so a trail verifies without keys, and after them.
+// All masks of a statement may share one reference. When a key is made, a "key"
+// record has the reference of its file as "chunk" of its detail. Deleting the
+// wrapped key shreds what is sealed with it; a "shredded" record in this trail or
+// another has its path and SHA-256, and counts where a tombstone would. A file that
+// is gone without one is missed. Hashes cover what is stored, so a trail verifies
+// without opening a key, and after it was shredded.
 //
 // # Retention
 //

@@ -353,3 +353,17 @@ func TestTheClockGoesBack(t *testing.T) {
 	code, out := python(t, cfg.Dir, *anchor)
 	require.Equal(t, 0, code, out)
 }
+
+// TestAnErrorNamesTheFile has a trail that cannot begin because of another's file.
+func TestAnErrorNamesTheFile(t *testing.T) {
+	cfg := testConfig(t.TempDir())
+	tr, err := Open(cfg)
+	require.NoError(t, err)
+	require.NoError(t, tr.Close())
+	moved := segmentPath(tr.Dir(), 1)
+	require.NoError(t, os.Rename(moved, moved+".x"))
+	require.NoError(t, os.Symlink(moved+".x", moved))
+	_, err = Open(cfg)
+	require.ErrorIs(t, err, errNotPlain)
+	require.ErrorContains(t, err, moved)
+}

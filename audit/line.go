@@ -151,7 +151,7 @@ func kindOf(b []byte) Kind {
 
 // mayRefer reports whether a line may refer to chunks. It saves parsing the others.
 func mayRefer(line []byte) bool {
-	return bytes.Contains(line, []byte(`"chunks":[`)) || bytes.Contains(line, []byte(`"sealed":"`))
+	return bytes.Contains(line, []byte(`"chunks":[`)) || bytes.Contains(line, []byte(`"sealed":"`)) || bytes.Contains(line, []byte(`"kind":"key"`))
 }
 
 // chunks returns the references of chunks in r, each once.
@@ -165,6 +165,9 @@ func (r *Record) chunks() []string {
 	}
 	for _, m := range r.Masks {
 		refs = append(refs, strings.Fields(m.Sealed)...)
+	}
+	if r.Kind == KindKey {
+		refs = append(refs, r.Detail["chunk"])
 	}
 	slices.Sort(refs)
 	return slices.Compact(refs)

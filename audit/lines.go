@@ -21,21 +21,23 @@ const maxLine = 1 << 30
 // maxSegmentFile is larger than any segment becomes.
 const maxSegmentFile = 1 << 36
 
-var errNotPlain = errors.New("audit: it is no regular file, or larger than any that a trail makes")
+var errNotPlain = errors.New("it is no regular file, or larger than any that a trail makes")
+
+func notPlain(path string) error { return &fs.PathError{Op: "read", Path: path, Err: errNotPlain} }
 
 // openPlain opens a regular file. It follows no link in the last place, and does
 // not wait for the other end of a pipe.
 func openPlain(path string) (*os.File, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.EMLINK) {
-		return nil, nil, errNotPlain
+		return nil, nil, notPlain(path)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = errNotPlain
+		err = notPlain(path)
 	}
 	if err != nil {
 		f.Close()
@@ -61,7 +63,7 @@ func openSegment(dir string, n int) (*lineReader, error) {
 	}
 	l := &lineReader{f: f}
 	if info.Size() > maxSegmentFile {
-		err = errNotPlain
+		err = notPlain(f.Name())
 	} else {
 		l.end, err = dataEnd(f, info.Size())
 	}

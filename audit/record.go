@@ -2,6 +2,13 @@ package audit
 
 import "time"
 
+// Kinds returns the kinds of record.
+func Kinds() []Kind {
+	return []Kind{KindOpen, KindClose, KindHeartbeat, KindSession, KindIntent, KindOutcome, KindMask, KindHold, KindDecision,
+		KindBreakGlass, KindRedeem, KindDenied, KindBegin, KindCommit, KindRollback, KindPolicy, KindCatalog, KindIdentity,
+		KindIdentityRefused, KindSinkFailed, KindSinkRecovered, KindKey, KindShredded, KindRecovered, KindTombstone, KindSeal}
+}
+
 // Kind says what a record is about.
 type Kind string
 
@@ -28,6 +35,7 @@ const (
 	KindIdentityRefused Kind = "identity_refused" // or was not
 	KindSinkFailed      Kind = "sink_failed"      //
 	KindSinkRecovered   Kind = "sink_recovered"   //
+	KindKey             Kind = "key"              // a data key was made, and stands wrapped in a file
 	KindShredded        Kind = "shredded"         // a wrapped data key was deleted
 	KindRecovered       Kind = "recovered"        // an intent whose outcome a crash took
 	KindTombstone       Kind = "tombstone"        // older trails were deleted, by the rules of retention

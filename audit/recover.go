@@ -98,6 +98,7 @@ type predecessor struct {
 	used    map[string]int64  // bytes up to the last that is not zero, by segment file
 	xid     map[string]string // by session, the last one recorded
 	tombs   []Head            // in its tombstones
+	shreds  []*Record         // of keys that were deleted
 	// References to chunks, in the lines under the last seal and after it.
 	fresh, newest []string
 }
@@ -323,6 +324,11 @@ func (p *predecessor) see(h *lineHead, line []byte, ended Kind) {
 			}
 			p.head.Origin = r.Detail["origin"]
 			p.head.Key = c64(r.Detail["key"])
+		}
+		return
+	case KindShredded:
+		if r, err := ParseRecord(line); err == nil {
+			p.shreds = append(p.shreds, r)
 		}
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -108,6 +109,7 @@ func (t *Trail) Prune(ctx context.Context, before time.Time) ([]string, error) {
 	}
 	tomb := &Record{Kind: KindTombstone}
 	var dirs, origins []string
+	var shreds []*Record
 	for _, name := range names {
 		dir := filepath.Join(t.cfg.Dir, name)
 		if !named[name] || locked(filepath.Join(dir, lockName)) {
@@ -122,10 +124,19 @@ func (t *Trail) Prune(ctx context.Context, before time.Time) ([]string, error) {
 		}
 		// With a tombstone goes what it says of trails before it.
 		tomb.Heads = append(append(tomb.Heads, p.tombs...), p.head)
+		shreds = append(shreds, p.shreds...)
 		dirs, origins = append(dirs, dir), append(origins, p.head.Origin)
 	}
 	if len(dirs) == 0 {
 		return nil, nil
+	}
+	for _, r := range shreds {
+		// What they say of the keys of trails that stay is said again.
+		if of, _, _ := strings.Cut(r.Detail["key"], "/"); !slices.Contains(dirs, filepath.Join(t.cfg.Dir, of)) {
+			if _, err := t.Append(&Record{Kind: KindShredded, Detail: r.Detail}); err != nil {
+				return nil, err
+			}
+		}
 	}
 	seq, err := t.Append(tomb)
 	if err != nil {

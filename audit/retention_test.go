@@ -110,3 +110,56 @@ func TestPrune(t *testing.T) {
 	require.Len(t, rep.Findings, 1)
 	require.Equal(t, Removed, rep.Findings[0].Kind)
 }
+
+// TestKeysAreMissed removes and replaces wrapped keys, by right and otherwise.
+func TestKeysAreMissed(t *testing.T) {
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	cfg := testConfig(t.TempDir())
+	cfg.Recipients = []string{id.Recipient().String()}
+	tr, err := Open(cfg)
+	require.NoError(t, err)
+	for _, class := range []string{"", "pii"} {
+		_, err = tr.Sealer().Seal("s", class, []byte("jane@x.test"))
+		require.NoError(t, err)
+	}
+	findings := func() []Finding {
+		rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{})
+		require.NoError(t, err)
+		return rep.Findings
+	}
+	seq, err := tr.Append(&Record{Kind: KindSession})
+	require.NoError(t, err)
+	require.NoError(t, tr.Wait(t.Context(), seq, Synced))
+	require.Empty(t, findings())
+
+	// By right, from another trail, which is deleted by right too.
+	other, err := Open(cfg)
+	require.NoError(t, err)
+	n, err := other.Shred(t.Context(), "pii", time.Now().Add(48*time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.NoError(t, other.Close())
+	require.Empty(t, findings())
+	last, err := Open(cfg)
+	require.NoError(t, err)
+	pruned, err := last.Prune(t.Context(), time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, []string{other.Origin()}, pruned)
+	require.NoError(t, last.Close())
+	require.NoError(t, tr.Close())
+	require.Empty(t, findings())
+
+	keys, err := filepath.Glob(filepath.Join(tr.Dir(), "keys", "*.default.age"))
+	require.NoError(t, err)
+	require.Len(t, keys, 1)
+	key, err := os.ReadFile(keys[0])
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(keys[0]))
+	require.Len(t, findings(), 1)
+	require.Equal(t, Removed, findings()[0].Kind)
+	key[len(key)-1] ^= 1
+	require.NoError(t, os.WriteFile(keys[0], key, 0o600))
+	require.Len(t, findings(), 1)
+	require.Equal(t, Altered, findings()[0].Kind)
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -110,9 +111,14 @@ func (t *Trail) dataKey(class string, now time.Time) (*dataKey, [12]byte, error)
 		if err != nil {
 			return nil, nonce, err
 		}
+		sum := sha256.Sum256(wrapped.Bytes())
+		ref := chunkRef{"keys/" + k.name + ".age", 0, int64(wrapped.Len()), hex.EncodeToString(sum[:])}
 		t.mu.Lock()
 		t.queueChunk(&segment{store: "keys/" + k.name, path: filepath.Join(t.dir, "keys", k.name+".age")}, wrapped.Bytes())
 		t.mu.Unlock()
+		if _, err := t.Append(&Record{Kind: KindKey, Detail: map[string]string{"chunk": ref.String(), "class": class, "day": day}}); err != nil {
+			return nil, nonce, err
+		}
 		s.keys[class] = k
 	}
 	k.count++

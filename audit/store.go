@@ -130,7 +130,7 @@ func (r chunkRef) String() string {
 	return fmt.Sprintf("%s:%d+%d:%s", filepath.ToSlash(r.file), r.off, r.length, r.sum)
 }
 
-var chunkPattern = regexp.MustCompile(`^((?:payload|sealed)/[0-9a-z][0-9a-z._-]*):(\d{1,18})\+(\d{1,18}):([0-9a-f]{64})$`)
+var chunkPattern = regexp.MustCompile(`^((?:payload|sealed|keys)/[0-9a-z][0-9a-z._-]*):(\d{1,18})\+(\d{1,18}):([0-9a-f]{64})$`)
 
 var errChunkRef = errors.New("audit: malformed reference of a chunk")
 

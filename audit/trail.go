@@ -25,7 +25,9 @@ type TrailConfig struct {
 	// when missing. Several processes may share it. Required.
 	Dir string
 	// Name begins the origin of every trail in Dir, as a program or host name
-	// does; no spaces, plus signs or control characters. Default "guardedpg".
+	// does; no spaces, plus signs or control characters. Directories that share
+	// an anchor need names of their own: verification of one would miss the
+	// trails of another. Default "guardedpg".
 	Name string
 	// SegmentBytes is the size of a segment file, allocated ahead. A record
 	// that is larger makes its segment larger. Default 64 MiB.

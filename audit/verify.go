@@ -170,7 +170,7 @@ func Verify(ctx context.Context, dirs []string, opt VerifyOptions) (*Report, err
 var errVanished = errors.New("audit: a trail was deleted while it was read")
 
 func verify(ctx context.Context, dirs []string, opt VerifyOptions) (*Report, error) {
-	v := verifier{opt: opt, byID: map[string]*checked{}, tombs: map[string]Deletion{}}
+	v := verifier{opt: opt, byID: map[string]*checked{}, tombs: map[string]Deletion{}, shredded: map[string]string{}}
 	for _, dir := range dirs {
 		if err := v.find(dir); err != nil {
 			return nil, err
@@ -194,6 +194,7 @@ func verify(ctx context.Context, dirs []string, opt VerifyOptions) (*Report, err
 	report := &Report{Anchor: opt.Anchor != nil}
 	v.vouchers()
 	v.cover()
+	v.shreddings()
 	v.tombstones(report)
 	if err := v.missing(); err != nil {
 		return nil, err
@@ -219,6 +220,7 @@ type verifier struct {
 	tombs    map[string]Deletion // by incarnation: those that count
 	findings []Finding
 	heads    map[string][]Head // by incarnation: what the anchor has
+	shredded map[string]string // SHA-256 of keys that were deleted by right, by path
 }
 
 // checked is one incarnation under examination.
@@ -240,6 +242,8 @@ type checked struct {
 	recovered []string // incarnation and statement
 	chunks    []chunkFinding
 	tombs     []*Record
+	shreds    []*Record
+	keys      map[string]bool // the files of keys, as it was before anything was read
 	reading   reading
 	safe      uint64 // seq up to which everything was synced for sure: that of the seal before the last
 }
@@ -276,10 +280,24 @@ func (v *verifier) find(dir string) error {
 		}
 		c.Dir = trail
 		c.running = locked(filepath.Join(c.Dir, lockName))
+		c.keys = keyFiles(c.Dir)
 		v.byID[name] = c
 		v.trails = append(v.trails, c)
 	}
 	return nil
+}
+
+// keyFiles lists the wrapped keys of the trail in dir.
+func keyFiles(dir string) map[string]bool {
+	entries, err := os.ReadDir(filepath.Join(dir, "keys"))
+	if err != nil {
+		return nil // where there should be some, they will be missed
+	}
+	files := map[string]bool{}
+	for _, e := range entries {
+		files["keys/"+e.Name()] = true
+	}
+	return files
 }
 
 func sameDir(a, b string) bool {
@@ -386,6 +404,7 @@ type scan struct {
 	rest        int64 // offset of bytes at the end that are no complete line; -1 when none
 	first, last string
 	tombs       []*Record
+	shreds      []*Record
 	intents     []string
 	outcomes    []string
 	recovered   []string
@@ -421,6 +440,15 @@ func (v *verifier) check(ctx context.Context, c *checked) (err error) {
 	// Only now: a running trail grows, and the anchor has been read.
 	if c.segments, err = segmentNumbers(c.Dir); err != nil {
 		return vanished(err)
+	}
+	if n := len(c.segments); c.running && n > 0 && c.segments[n-1] != n {
+		// A directory that grows while it is listed can show a later file and not
+		// an earlier one, which then is there when it is listed again.
+		last := c.segments[n-1]
+		if c.segments, err = segmentNumbers(c.Dir); err != nil {
+			return vanished(err)
+		}
+		c.segments = slices.DeleteFunc(c.segments, func(n int) bool { return n > last })
 	}
 	c.Segments = len(c.segments)
 	if len(c.segments) == 0 {
@@ -573,6 +601,10 @@ func (s *scan) line(c *checked, h *hasher, enc *encoder, key, line []byte, off i
 		if r, err := ParseRecord(line); err == nil {
 			s.tombs = append(s.tombs, r)
 		}
+	case KindShredded:
+		if r, err := ParseRecord(line); err == nil {
+			s.shreds = append(s.shreds, r)
+		}
 	}
 	s.lines = append(s.lines, info)
 	if mayRefer(line) {
@@ -595,6 +627,8 @@ func (s *scan) chunks(c *checked, r *Record, off int64) {
 		switch err := c.compareChunk(ref); {
 		case err == nil:
 			continue
+		case errors.Is(err, fs.ErrNotExist) && c.keys[ref.file]:
+			continue // shredded a moment ago: the record of it may not have been read
 		case errors.Is(err, fs.ErrNotExist):
 			f.Kind, f.Text = Removed, ref.file+", which it refers to, is gone"
 		case errors.Is(err, errChunkChanged):
@@ -738,6 +772,7 @@ func (ch *chain) segment(s *scan) {
 	c.recovered = append(c.recovered, s.recovered...)
 	c.chunks = append(c.chunks, s.findings...)
 	c.tombs = append(c.tombs, s.tombs...)
+	c.shreds = append(c.shreds, s.shreds...)
 }
 
 // start looks at the first line.
@@ -945,18 +980,39 @@ func (v *verifier) cover() {
 	}
 }
 
-// tombstones takes out what was deleted by right, also where that was not
-// finished. A tombstone counts where nobody else could have written it: under a
-// good seal of another trail, of which the anchor knows.
-func (v *verifier) tombstones(report *Report) {
+// honest yields the trails whose word counts: those that nobody altered, and of
+// which the anchor knows.
+func (v *verifier) honest(yield func(*checked) bool) {
 	altered := map[string]bool{}
 	for _, f := range v.findings {
 		altered[incarnationOf(f.Trail)] = true
 	}
-	for _, by := range v.trails {
-		if altered[by.id] || v.opt.Anchor != nil && !by.Covered {
+	for _, c := range v.trails {
+		if altered[c.id] || v.opt.Anchor != nil && !c.Covered {
 			continue
 		}
+		if !yield(c) {
+			return
+		}
+	}
+}
+
+// shreddings finds out which keys were deleted by right.
+func (v *verifier) shreddings() {
+	for by := range v.honest {
+		for _, r := range by.shreds {
+			if r.Seq <= by.lastSeal {
+				v.shredded[r.Detail["key"]] = r.Detail["sha256"]
+			}
+		}
+	}
+}
+
+// tombstones takes out what was deleted by right, also where that was not
+// finished. A tombstone counts where nobody else could have written it: under a
+// good seal of another trail, of which the anchor knows.
+func (v *verifier) tombstones(report *Report) {
+	for by := range v.honest {
 		for _, r := range by.tombs {
 			if r.Seq > by.lastSeal {
 				continue
@@ -1014,7 +1070,7 @@ func (v *verifier) missing() error {
 		last := v.heads[id][len(v.heads[id])-1]
 		// The anchor may serve directories of other names.
 		if names[strings.TrimSuffix(last.Origin, "/"+id)] {
-			report(last.Origin, "the whole trail is gone; the anchor saw %d records", last.Seq)
+			report(last.Origin, "the whole trail is gone; the anchor saw %d records (if trails of this name stand in another directory too, name that as well)", last.Seq)
 		}
 	}
 	// What was there at first was deleted after its tombstone, if by right.
@@ -1110,7 +1166,11 @@ func (v *verifier) ending(c *checked, recovered map[string]bool) {
 		c.End = EndNotClosed
 	}
 	for i := range c.chunks {
-		if f := &c.chunks[i]; c.excused(f) {
+		f := &c.chunks[i]
+		if ref, err := parseChunkRef(f.ref); err == nil && f.Kind == Removed && v.shredded[c.id+"/"+ref.file] == ref.sum {
+			continue
+		}
+		if c.excused(f) {
 			c.Unknown = append(c.Unknown, fmt.Sprintf("record %d: %s; it was not known to be on disk when the trail ended", f.First, f.Text))
 		} else {
 			v.findings = append(v.findings, f.Finding)

@@ -56,7 +56,7 @@ func TestQuery(t *testing.T) {
 		args []string
 		want int
 	}{
-		{nil, 7}, // open and close are records too
+		{nil, 8}, // open, key and close are records too
 		{[]string{"--kind", "intent,outcome"}, 2},
 		{[]string{"--kind", "seal"}, 2},
 		{[]string{"--verdict", "deny"}, 1},
@@ -70,7 +70,7 @@ func TestQuery(t *testing.T) {
 		{[]string{"--approver", "dana"}, 1},
 		{[]string{"--text", "drop table"}, 1},
 		{[]string{"--statement", "c1-1"}, 4},
-		{[]string{"--since", "1h"}, 7},
+		{[]string{"--since", "1h"}, 8},
 		{[]string{"--until", "2020-01-01"}, 0},
 		{[]string{"--limit", "2"}, 2},
 	} {
@@ -95,6 +95,14 @@ func TestQuery(t *testing.T) {
 	code, _, errs := guardedpg(t, "query", "--since", "yesterday", dir)
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "how long ago as 24h")
+	for arg, want := range map[string]string{"--kind=intents": "identity_refused", "--verdict=refused": "allow, hold, deny", "--limit=-1": "0 for all"} {
+		code, _, errs := guardedpg(t, "query", arg, dir)
+		require.Equal(t, exitUsage, code, arg)
+		require.Contains(t, errs, want)
+	}
+	code, _, errs = guardedpg(t, "query")
+	require.Equal(t, exitUsage, code)
+	require.Equal(t, "guardedpg query: which trails? Name their directory; \"guardedpg query -h\" says more\n", errs)
 	code, _, _ = guardedpg(t, "query", filepath.Join(dir, "nowhere"))
 	require.Equal(t, exitUsage, code)
 }

@@ -40,8 +40,10 @@ func explain(ctx context.Context, args []string, e env) int {
 			io.WriteString(e.stdout, explainUsage)
 			return exitOK
 		}
-		io.WriteString(e.stderr, explainUsage)
-		return exitUsage
+		if err == nil {
+			err = errors.New("give the statement with -sql, or on the standard input")
+		}
+		return wrong(e, "explain", "%v", err)
 	}
 	fail := func(what string, err error) int {
 		fmt.Fprintf(e.stderr, "guardedpg explain: %s: %v\n", what, err)

@@ -74,6 +74,12 @@ func run(ctx context.Context, args []string, e env) int {
 	return exitUsage
 }
 
+// wrong says in a sentence what is wrong with a command's arguments.
+func wrong(e env, command, format string, args ...any) int {
+	fmt.Fprintf(e.stderr, "guardedpg %s: %s; \"guardedpg %[1]s -h\" says more\n", command, fmt.Sprintf(format, args...))
+	return exitUsage
+}
+
 func usage(w io.Writer) {
 	var b strings.Builder
 	b.WriteString("usage: guardedpg COMMAND [ARGUMENTS]\n\nCommands:\n")

@@ -45,8 +45,13 @@ func policyCommand(ctx context.Context, args []string, e env) int {
 	case args[0] == "pack" && len(args) <= 2:
 		return policyPack(args[1:], e)
 	}
-	io.WriteString(e.stderr, policyUsage)
-	return exitUsage
+	switch args[0] {
+	case "check":
+		return wrong(e, "policy", "check takes one file")
+	case "pack":
+		return wrong(e, "policy", "pack takes one name")
+	}
+	return wrong(e, "policy", "there is no command %q", args[0])
 }
 
 func policyCheck(path string, e env) int {

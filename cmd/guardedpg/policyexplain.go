@@ -77,8 +77,10 @@ func policyExplain(ctx context.Context, args []string, e env) int {
 			io.WriteString(e.stdout, policyExplainUsage)
 			return exitOK
 		}
-		io.WriteString(e.stderr, policyExplainUsage)
-		return exitUsage
+		if err == nil {
+			err = errors.New("name one configuration file, and give the statement with -sql, or on the standard input")
+		}
+		return wrong(e, "policy explain", "%v", err)
 	}
 	fail := func(err error) int {
 		fmt.Fprintln(e.stderr, "guardedpg policy explain:", err)

@@ -87,8 +87,10 @@ func policyTest(ctx context.Context, args []string, e env) int {
 			io.WriteString(e.stdout, policyTestUsage)
 			return exitOK
 		}
-		io.WriteString(e.stderr, policyTestUsage)
-		return exitUsage
+		if err == nil {
+			err = errors.New("name a file of cases")
+		}
+		return wrong(e, "policy test", "%v", err)
 	}
 	ran, failed := 0, 0
 	for _, path := range flags.Args() {

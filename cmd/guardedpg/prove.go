@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/guardedpg/guardedpg/approve"
@@ -45,9 +46,13 @@ func prove(_ context.Context, args []string, e env) int {
 		return exitUsage
 	case *check != "" && *key != "" && len(rest) == 0:
 		return checkProof(*check, *key, e)
-	case *check != "" || *key != "" || len(rest) != 2:
-		fs.Usage()
-		return exitUsage
+	case *check != "" || *key != "":
+		return wrong(e, "prove", "--check FILE and --key KEY go together, and with nothing else")
+	case len(rest) != 2:
+		return wrong(e, "prove", "want the directory of one process's trail and the number of a record")
+	}
+	if trails, err := audit.Trails(rest[0]); err == nil && (len(trails) != 1 || filepath.Base(trails[0]) != filepath.Base(rest[0])) {
+		return wrong(e, "prove", "%s is not the directory of one process's trail: those are the directories in that of the trails", rest[0])
 	}
 	seq, err := strconv.ParseUint(rest[1], 10, 64)
 	if err != nil || seq == 0 {

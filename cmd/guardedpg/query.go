@@ -39,8 +39,20 @@ func (f *filter) define(fs *flag.FlagSet) {
 	fs.StringVar(&f.who, "who", "", "whose `subject`, issuer or group this is, or whose subject contains it")
 	fs.StringVar(&f.table, "table", "", "that reads, tests, writes or masks this `table`, with or without schema")
 	fs.StringVar(&f.column, "column", "", "that reads, tests or masks this `column`, with or without table and schema")
-	fs.StringVar(&f.verdict, "verdict", "", "with this `verdict`: allow, hold or deny")
-	fs.StringVar(&f.kind, "kind", "", "of these `kinds`, separated by commas")
+	// What nothing can match would look as if nothing had happened.
+	fs.Func("verdict", "with this `verdict`: allow, hold or deny", func(s string) error {
+		f.verdict = s
+		return oneOf(s, "allow", "hold", "deny")
+	})
+	fs.Func("kind", "of these `kinds`, separated by commas: "+strings.Join(kinds(), ", "), func(s string) error {
+		for _, k := range strings.Split(s, ",") {
+			if err := oneOf(k, kinds()...); err != nil {
+				return err
+			}
+		}
+		f.kind = s
+		return nil
+	})
 	fs.StringVar(&f.approver, "approver", "", "decided by this `subject`")
 	fs.StringVar(&f.text, "text", "", "whose SQL contains this, in any case")
 	fs.StringVar(&f.statement, "statement", "", "of this statement `ID`")
@@ -52,6 +64,21 @@ func (f *filter) define(fs *flag.FlagSet) {
 		f.until, err = parseTime(s)
 		return err
 	})
+}
+
+func kinds() []string {
+	var list []string
+	for _, k := range audit.Kinds() {
+		list = append(list, string(k))
+	}
+	return list
+}
+
+func oneOf(s string, of ...string) error {
+	if !slices.Contains(of, s) {
+		return fmt.Errorf("%q is none of %s", s, strings.Join(of, ", "))
+	}
+	return nil
 }
 
 func parseTime(s string) (time.Time, error) {
@@ -135,8 +162,9 @@ func query(ctx context.Context, args []string, e env) int {
 	case err != nil:
 		return exitUsage
 	case len(dirs) == 0:
-		fs.Usage()
-		return exitUsage
+		return wrong(e, "query", "which trails? Name their directory")
+	case *limit < 0:
+		return wrong(e, "query", "--limit %d: want a number of records, or 0 for all", *limit)
 	}
 	print, flush := printer(*format, e.stdout)
 	if print == nil {
@@ -328,7 +356,7 @@ func summary(r *audit.Record) string {
 	if r.SQL != nil {
 		parts = append(parts, strings.Join(strings.Fields(r.SQL.Text), " "))
 	}
-	for _, k := range []string{"reason", "sink", "missed", "status", "origin", "key", "relation", "hash"} {
+	for _, k := range []string{"reason", "sink", "missed", "status", "origin", "key", "chunk", "relation", "hash"} {
 		if v := r.Detail[k]; v != "" {
 			parts = append(parts, k+" "+v)
 		}

@@ -69,9 +69,10 @@ func (k *keeping) run(ctx context.Context, args []string, e env, do func(context
 		return exitOK
 	case err != nil:
 		return exitUsage
-	case len(rest) != 1 || k.before.IsZero():
-		k.flags.Usage()
-		return exitUsage
+	case k.before.IsZero():
+		return wrong(e, k.name, "before when? Give --before")
+	case len(rest) != 1:
+		return wrong(e, k.name, "name one directory of trails")
 	}
 	fail := func(err error) int {
 		fmt.Fprintf(e.stderr, "guardedpg %s: %v\n", k.name, err)
@@ -117,9 +118,15 @@ func prune(ctx context.Context, args []string, e env) int {
 
 func shred(ctx context.Context, args []string, e env) int {
 	k := newKeeping("shred", shredUsage, e)
-	class := k.flags.String("class", "default", "the retention `class`")
+	class := "default"
+	k.flags.Func("class", "the retention `class` (default \"default\")", func(s string) error {
+		if class = s; !audit.ValidClass(s) {
+			return errors.New("a class has lower case, digits, _ and - only")
+		}
+		return nil
+	})
 	return k.run(ctx, args, e, func(ctx context.Context, t *audit.Trail) error {
-		n, err := t.Shred(ctx, *class, k.before)
+		n, err := t.Shred(ctx, class, k.before)
 		fmt.Fprintf(e.stdout, "%s deleted\n", plural(n, "key"))
 		return err
 	})

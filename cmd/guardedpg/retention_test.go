@@ -30,7 +30,7 @@ func TestPruneAndShred(t *testing.T) {
 	require.Contains(t, out, "deleted by the rules of retention")
 
 	nowhere := filepath.Join(t.TempDir(), "x")
-	for _, args := range [][]string{{"prune", dir}, {"prune", "--before", "1h"}, {"shred", "--before", "x", dir}, {"prune", "--before", "1h", nowhere}, {"shred", "--before", "1h", t.TempDir()}} {
+	for _, args := range [][]string{{"prune", dir}, {"prune", "--before", "1h"}, {"shred", "--before", "x", dir}, {"prune", "--before", "1h", nowhere}, {"shred", "--before", "1h", t.TempDir()}, {"shred", "--before", "1h", "--class", "PII", dir}} {
 		code, _, _ := guardedpg(t, args...)
 		require.Equal(t, exitUsage, code, args)
 	}
@@ -54,6 +54,9 @@ func TestProve(t *testing.T) {
 	require.NoError(t, err)
 	code, _, _ = guardedpg(t, "prove", "--check", file, "--key", other.Verifier)
 	require.Equal(t, exitFound, code)
+	code, _, errs = guardedpg(t, "prove", dir, "4")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "not the directory of one process's trail")
 	for _, args := range [][]string{{"prove"}, {"prove", trails[0], "0"}, {"prove", trails[0], "99"}, {"prove", "--check", file}, {"prove", "--check", dir, "--key", "x"}} {
 		code, _, _ := guardedpg(t, args...)
 		require.Equal(t, exitUsage, code, args)

@@ -48,8 +48,9 @@ func show(ctx context.Context, args []string, e env) int {
 	case err != nil:
 		return exitUsage
 	case len(rest) < 2:
-		fs.Usage()
-		return exitUsage
+		return wrong(e, "show", "want a statement's ID, as \"guardedpg query\" prints it, and then the directory of the trails")
+	case *rows < 0:
+		return wrong(e, "show", "--rows %d: want a number of rows", *rows)
 	}
 	s := story{w: e.stdout, rows: *rows}
 	if *keyFile != "" {

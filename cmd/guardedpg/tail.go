@@ -42,8 +42,7 @@ func tail(ctx context.Context, args []string, e env) int {
 	case err != nil:
 		return exitUsage
 	case len(dirs) == 0:
-		fs.Usage()
-		return exitUsage
+		return wrong(e, "tail", "which trails? Name their directory")
 	case *format != "table" && *format != "json":
 		fmt.Fprintf(e.stderr, "guardedpg tail: --format %q: want table or json\n", *format)
 		return exitUsage

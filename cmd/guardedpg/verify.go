@@ -44,8 +44,7 @@ func verify(ctx context.Context, args []string, e env) int {
 		return exitUsage
 	}
 	if len(dirs) == 0 {
-		fs.Usage()
-		return exitUsage
+		return wrong(e, "verify", "which trails? Name their directory")
 	}
 	var opt audit.VerifyOptions
 	if *anchor != "" {

@@ -168,6 +168,9 @@ func (p *part) objectName(typ pg.ObjectType, n *pg.Node) (name string, temp bool
 		return qualified(parts), len(parts) > 1 && isTempSchema(parts[0])
 	case *pg.Node_ObjectWithArgs:
 		parts := strs(o.ObjectWithArgs.Objname)
+		for _, f := range p.names.functions(parts) {
+			p.a.depends[f.OID] = struct{}{}
+		}
 		return qualified(parts), len(parts) > 1 && isTempSchema(parts[0])
 	case *pg.Node_Integer:
 		return "", false // a large object
@@ -193,7 +196,7 @@ func (p *part) objectName(typ pg.ObjectType, n *pg.Node) (name string, temp bool
 			}
 		case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_MATVIEW, pg.ObjectType_OBJECT_SEQUENCE,
 			pg.ObjectType_OBJECT_FOREIGN_TABLE:
-			if rel := p.names.relation(parts); rel != nil {
+			if rel := p.object(parts); rel != nil {
 				return relName(rel), rel.Persistence == 't'
 			}
 			return qualified(parts), false
@@ -205,10 +208,20 @@ func (p *part) objectName(typ pg.ObjectType, n *pg.Node) (name string, temp bool
 	return "", false
 }
 
+// object returns the relation that a definition is about, or nil. Which one a name
+// means is part of what was decided.
+func (p *part) object(parts []string) *catalog.Relation {
+	rel := p.names.relation(parts)
+	if rel != nil {
+		p.a.depends[rel.OID] = struct{}{}
+	}
+	return rel
+}
+
 // isTemporary reports whether a name means a temporary relation, or an index
 // or other object in the session's temporary schema.
 func (p *part) isTemporary(parts []string) bool {
-	if rel := p.names.relation(parts); rel != nil {
+	if rel := p.object(parts); rel != nil {
 		return rel.Persistence == 't'
 	}
 	return len(parts) > 1 && isTempSchema(parts[len(parts)-2])
@@ -217,6 +230,7 @@ func (p *part) isTemporary(parts []string) bool {
 // define analyzes DDL and DCL. It returns false for a kind of statement that
 // it does not know.
 func (p *part) define(n *pg.Node) bool {
+	p.rec.st.Unread = p.rec.st.Unread || unread(n)
 	switch s := n.GetNode().(type) {
 	case *pg.Node_CreateStmt:
 		p.createTable(s.CreateStmt, pg.ObjectType_OBJECT_TABLE)
@@ -429,16 +443,39 @@ func (p *part) define(n *pg.Node) bool {
 		p.dcl("drops roles")
 	case *pg.Node_ReassignOwnedStmt:
 		p.kind("REASSIGN OWNED")
+		p.rec.st.Sweeps = true
 		p.rec.st.Classes |= DDL
 		p.dcl("changes the owner of all objects of roles")
 	case *pg.Node_DropOwnedStmt:
 		p.kind("DROP OWNED")
+		p.rec.st.Sweeps = true
 		p.rec.st.Classes |= DDL
 		p.dcl("drops all objects of roles")
 	default:
 		return false
 	}
 	return true
+}
+
+// unread reports whether a definition has constants that are code, conditions on
+// rows, or secrets, and that are not analyzed.
+func unread(n *pg.Node) bool {
+	switch s := n.GetNode().(type) {
+	case *pg.Node_CreateFunctionStmt, *pg.Node_RuleStmt, *pg.Node_CreatePolicyStmt, *pg.Node_AlterPolicyStmt,
+		*pg.Node_CreateStatsStmt, *pg.Node_CreatePublicationStmt, *pg.Node_AlterPublicationStmt,
+		*pg.Node_CreateRoleStmt, *pg.Node_AlterRoleStmt, *pg.Node_CreateUserMappingStmt, *pg.Node_AlterUserMappingStmt,
+		*pg.Node_CreateForeignServerStmt, *pg.Node_AlterForeignServerStmt, *pg.Node_CreateSubscriptionStmt, *pg.Node_AlterSubscriptionStmt:
+		return true
+	case *pg.Node_CreateTrigStmt:
+		return s.CreateTrigStmt.WhenClause != nil
+	case *pg.Node_CreateStmt:
+		return s.CreateStmt.Partbound != nil // values of the parent's column
+	case *pg.Node_AlterTableStmt:
+		return slices.ContainsFunc(s.AlterTableStmt.Cmds, func(c *pg.Node) bool {
+			return c.GetAlterTableCmd().GetDef().GetPartitionCmd().GetBound() != nil
+		})
+	}
+	return false
 }
 
 func (p *part) dcl(what string) {
@@ -459,6 +496,7 @@ func (p *part) grant(s *pg.GrantStmt) {
 		name, _ := p.objectName(s.Objtype, o)
 		if s.Targtype == pg.GrantTargetType_ACL_TARGET_ALL_IN_SCHEMA {
 			name = "all in schema " + name
+			p.rec.st.Sweeps = true
 		}
 		p.dcl(verb + strings.ToLower(objectWord(s.Objtype)) + " " + name)
 	}
@@ -483,6 +521,7 @@ func (p *part) drop(s *pg.DropStmt) {
 		name, temp := p.objectName(s.RemoveType, o)
 		if s.Behavior == pg.DropBehavior_DROP_CASCADE {
 			name += " and what depends on it"
+			p.rec.st.Sweeps = true
 		}
 		p.changes(change{verb: "DROP", typ: s.RemoveType, name: name, temp: temp})
 	}
@@ -617,6 +656,9 @@ func (p *part) alterTable(s *pg.AlterTableStmt) {
 	rel := p.names.relation(rangeVarParts(orEmpty(s.Relation)))
 	for _, n := range s.Cmds {
 		c := n.GetAlterTableCmd()
+		if c.GetBehavior() == pg.DropBehavior_DROP_CASCADE {
+			p.rec.st.Sweeps = true
+		}
 		switch c.GetSubtype() {
 		case pg.AlterTableType_AT_ChangeOwner:
 			p.dcl("changes the owner of " + name)

@@ -276,6 +276,9 @@ type Statement struct {
 	Effects  []Effect
 	Unknown  []Unknown
 	Literals []Literal
+	// Unread is true when constants of the text stand where nobody looked at what
+	// they meet: in code, in conditions of definitions, or beside what is unknown.
+	Unread bool
 
 	// Touched are all base columns that the statement's execution may evaluate,
 	// the whole rows of relations that it writes included: what an error message
@@ -285,6 +288,7 @@ type Statement struct {
 	// What it does to the state of the session that later statements depend on.
 	Names     bool // may change how names resolve: search_path, role, temporary objects
 	Catalog   bool // may change definitions
+	Sweeps    bool // which ones it changes depends on all that there are, as with DROP ... CASCADE
 	Tag       bool // may change application_name or the identity settings
 	TxControl TxControl
 	// Prepared and Portal name the SQL-level prepared statement or cursor that

@@ -322,6 +322,8 @@ func constantEnds(sql string) map[int]int {
 	unicode, escaped := -1, false // where a U&'...' starts whose end is not known: the scanner does not tell it
 	err := scan(sql, func(t token) {
 		switch {
+		case isComment(t.kind):
+			return
 		case unicode < 0:
 		case t.kind == pg.Token_UESCAPE:
 			escaped = true

@@ -307,6 +307,7 @@ func (r *recorder) finish() {
 	st.Probes = setOf(r.probes)
 	st.made = setOf(r.made)
 	st.Touched = setOf(r.touched)
+	st.Unread = st.Unread || len(st.Unknown) > 0
 	if len(st.Writes) > 0 {
 		st.Classes |= Write
 	}

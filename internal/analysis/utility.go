@@ -76,6 +76,7 @@ func (p *part) utility(n *pg.Node) (cols []field, returns bool) {
 	case *pg.Node_ReindexStmt:
 		p.reindex(s.ReindexStmt)
 	case *pg.Node_DoStmt:
+		p.rec.st.Unread = true
 		p.do(s.DoStmt)
 	case *pg.Node_CallStmt:
 		return p.callProcedure(s.CallStmt)
@@ -103,7 +104,7 @@ func (p *part) relationText(rv *pg.RangeVar) string {
 		return "a relation"
 	}
 	parts := rangeVarParts(rv)
-	if rel := p.names.relation(parts); rel != nil {
+	if rel := p.object(parts); rel != nil {
 		return relName(rel)
 	}
 	return qualified(parts)
