@@ -24,16 +24,16 @@ func email(i int) []byte { return fmt.Appendf(nil, "jane.doe%07d@example.com", i
 // dictionary looks in every file below dir for a word, or a common hash of one,
 // raw, in hex or in base64. It returns how many it finds.
 func dictionary(t *testing.T, dir string, words int) (found int) {
-	// The first eight bytes of each form, to look any position up at once.
-	forms := map[[8]byte]bool{}
+	// The first sixteen bytes of each form: fewer occur by chance, to look any position up at once.
+	forms := map[[16]byte]bool{}
 	add := func(b []byte) {
-		forms[[8]byte(b)] = true
+		forms[[16]byte(b)] = true
 	}
 	var h [64]byte
 	for i := range words {
 		w := email(i)
 		// Words share their beginning: take the end.
-		add(w[len(w)-20 : len(w)-12])
+		add(w[len(w)-20 : len(w)-4])
 		m, s, l, x := md5.Sum(w), sha1.Sum(w), sha256.Sum256(w), sha512.Sum512(w)
 		for _, sum := range [][]byte{m[:], s[:], l[:], x[:]} {
 			add(sum)
@@ -47,8 +47,8 @@ func dictionary(t *testing.T, dir string, words int) (found int) {
 		}
 		b, err := os.ReadFile(path)
 		b = bytes.TrimRight(b, "\x00")
-		for i := 0; i+8 <= len(b); i++ {
-			if forms[[8]byte(b[i:])] {
+		for i := 0; i+16 <= len(b); i++ {
+			if forms[[16]byte(b[i:])] {
 				found++
 			}
 		}
