@@ -1,0 +1,338 @@
+package analysis
+
+import (
+	"math/big"
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
+)
+
+// null reports whether an expression is the constant NULL.
+func (t *limits) null(n *pg.Node) bool {
+	c, ok := t.fold(n)
+	return ok && c.null
+}
+
+// nullness judges n IS NULL.
+func (t *limits) nullness(n *pg.Node) verdict {
+	t.depth++
+	defer func() { t.depth-- }()
+	if t.depth > maxPredicateDepth {
+		return depends
+	}
+	if c, ok := t.fold(n); ok {
+		if c.null {
+			return always
+		}
+		return never
+	}
+	n = t.bare(n)
+	if c := t.column(n); c != nil {
+		if c.NotNull {
+			return never
+		}
+		return depends
+	}
+	allNotNull := func(nodes []*pg.Node) verdict {
+		for _, a := range nodes {
+			if t.nullness(a) != never {
+				return depends
+			}
+		}
+		return never
+	}
+	switch e := n.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		if t.wholeRow(e.ColumnRef) || systemColumns[lastName(e.ColumnRef)].num != 0 {
+			return never
+		}
+	case *pg.Node_NullTest, *pg.Node_BooleanTest, *pg.Node_SqlvalueFunction, *pg.Node_RowExpr, *pg.Node_AArrayExpr:
+		return never
+	case *pg.Node_SubLink:
+		if e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK || e.SubLink.SubLinkType == pg.SubLinkType_ARRAY_SUBLINK {
+			return never
+		}
+		if f := e.SubLink.Subselect.GetSelectStmt().GetTargetList(); len(f) == 1 {
+			if call := f[0].GetResTarget().GetVal().GetFuncCall(); call != nil && call.AggStar {
+				return never
+			}
+		}
+	case *pg.Node_FuncCall:
+		// Strict built-ins of what is not NULL are hardly ever NULL.
+		name := strs(e.FuncCall.Funcname)
+		fs := t.p.names.functions(name)
+		if len(fs) > 0 && !slices.ContainsFunc(fs, func(f *catalog.Function) bool { return !t.p.isBuiltin(f) }) {
+			return allNotNull(e.FuncCall.Args)
+		}
+	case *pg.Node_AExpr:
+		if e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_DISTINCT || e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_NOT_DISTINCT {
+			return never
+		}
+		if e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_OP {
+			nodes := []*pg.Node{e.AExpr.Rexpr}
+			if e.AExpr.Lexpr != nil {
+				nodes = append(nodes, e.AExpr.Lexpr)
+			}
+			return allNotNull(nodes)
+		}
+	case *pg.Node_BoolExpr:
+		return allNotNull(e.BoolExpr.Args)
+	case *pg.Node_CoalesceExpr:
+		for _, a := range e.CoalesceExpr.Args {
+			if t.nullness(a) == never {
+				return never
+			}
+		}
+	}
+	return depends
+}
+
+func lastName(c *pg.ColumnRef) string {
+	names := strs(c.Fields)
+	if len(names) == 0 {
+		return ""
+	}
+	return names[len(names)-1]
+}
+
+func (t *limits) wholeRow(c *pg.ColumnRef) bool {
+	if len(c.Fields) > 0 && c.Fields[len(c.Fields)-1].GetAStar() != nil {
+		return true
+	}
+	name := lastName(c)
+	return t.rel.ColumnNamed(name) == nil && len(c.Fields) == 1 && t.isTarget([]string{name})
+}
+
+// bare takes away what leaves a value as it is: casts, COLLATE, || with an
+// empty string, + 0, * 1, COALESCE and its kin of one argument.
+func (t *limits) bare(n *pg.Node) *pg.Node {
+	for range maxPredicateDepth {
+		switch e := n.GetNode().(type) {
+		case *pg.Node_TypeCast:
+			n = e.TypeCast.Arg
+		case *pg.Node_CollateClause:
+			n = e.CollateClause.Arg
+		case *pg.Node_CoalesceExpr:
+			args := e.CoalesceExpr.Args
+			for len(args) > 1 && t.null(args[0]) {
+				args = args[1:]
+			}
+			if len(args) == 0 {
+				return n
+			}
+			n = args[0]
+		case *pg.Node_SubLink:
+			sel := e.SubLink.Subselect.GetSelectStmt()
+			if e.SubLink.SubLinkType != pg.SubLinkType_EXPR_SUBLINK || sel == nil || len(sel.FromClause) > 0 || sel.WhereClause != nil || len(sel.TargetList) != 1 || !t.unlimited(sel) {
+				return n
+			}
+			n = sel.TargetList[0].GetResTarget().GetVal()
+		case *pg.Node_MinMaxExpr:
+			if !t.allSame(e.MinMaxExpr.Args) {
+				return n
+			}
+			n = e.MinMaxExpr.Args[0]
+		case *pg.Node_FuncCall:
+			name := strs(e.FuncCall.Funcname)
+			args := e.FuncCall.Args
+			if len(name) == 0 || len(args) == 0 {
+				return n
+			}
+			switch name[len(name)-1] {
+			case "text", "int4", "int8", "varchar", "numeric", "to_jsonb":
+				if len(args) != 1 {
+					return n
+				}
+			case "concat":
+				if slices.ContainsFunc(args[1:], func(a *pg.Node) bool { return !t.isText(a, "") && !t.null(a) }) {
+					return n
+				}
+			case "replace":
+				if len(args) != 3 || !t.same(args[1], args[2]) {
+					return n
+				}
+			case "nullif":
+				return n
+			default:
+				return n
+			}
+			n = args[0]
+		case *pg.Node_AExpr:
+			if e.AExpr.Kind != pg.A_Expr_Kind_AEXPR_OP || e.AExpr.Rexpr == nil {
+				return n
+			}
+			op := opName(e.AExpr)
+			if e.AExpr.Lexpr == nil {
+				if op != "+" {
+					return n
+				}
+				n = e.AExpr.Rexpr
+				continue
+			}
+			neutral := func(x *pg.Node) bool {
+				c, ok := t.fold(x)
+				switch op {
+				case "||":
+					return ok && c.text != nil && *c.text == ""
+				case "+", "-", "|", "#", "<<", ">>":
+					return ok && c.num != nil && c.num.Sign() == 0
+				case "*", "/", "^":
+					return ok && c.num != nil && c.num.Cmp(big.NewFloat(1)) == 0
+				}
+				return false
+			}
+			switch {
+			case neutral(e.AExpr.Rexpr):
+				n = e.AExpr.Lexpr
+			case neutral(e.AExpr.Lexpr) && (op == "||" || op == "+" || op == "*" || op == "|"):
+				n = e.AExpr.Rexpr
+			default:
+				return n
+			}
+		default:
+			return n
+		}
+	}
+	return n
+}
+
+func (t *limits) allSame(nodes []*pg.Node) bool {
+	if len(nodes) == 0 {
+		return false
+	}
+	for _, n := range nodes[1:] {
+		if !t.same(nodes[0], n) {
+			return false
+		}
+	}
+	return true
+}
+
+// same reports whether two expressions have the same value for every row.
+func (t *limits) same(a, b *pg.Node) bool {
+	t.depth++
+	defer func() { t.depth-- }()
+	if t.depth > maxPredicateDepth || a == nil || b == nil {
+		return false
+	}
+	a, b = t.bare(a), t.bare(b)
+	if ca, ok := t.fold(a); ok {
+		cb, ok := t.fold(b)
+		return ok && ca.equal(cb)
+	}
+	if ca, cb := t.column(a), t.column(b); ca != nil && cb != nil {
+		return ca.Num == cb.Num && t.names(a) == t.names(b)
+	}
+	switch e := a.GetNode().(type) {
+	case *pg.Node_ColumnRef:
+		f := b.GetColumnRef()
+		return f != nil && slices.Equal(strs(e.ColumnRef.Fields), strs(f.Fields))
+	case *pg.Node_List:
+		return b.GetList() != nil && t.eachSame(e.List.Items, b.GetList().Items)
+	case *pg.Node_RowExpr:
+		return b.GetRowExpr() != nil && t.eachSame(e.RowExpr.Args, b.GetRowExpr().Args)
+	case *pg.Node_AArrayExpr:
+		return b.GetAArrayExpr() != nil && t.eachSame(e.AArrayExpr.Elements, b.GetAArrayExpr().Elements)
+	case *pg.Node_ParamRef:
+		f := b.GetParamRef()
+		return f != nil && f.Number == e.ParamRef.Number
+	case *pg.Node_FuncCall:
+		f := b.GetFuncCall()
+		if f == nil || !slices.Equal(strs(e.FuncCall.Funcname), strs(f.Funcname)) || len(e.FuncCall.Args) != len(f.Args) {
+			return false
+		}
+		for i := range f.Args {
+			if !t.same(e.FuncCall.Args[i], f.Args[i]) {
+				return false
+			}
+		}
+		return true
+	case *pg.Node_AExpr:
+		f := b.GetAExpr()
+		if f == nil || e.AExpr.Kind != f.Kind || opName(e.AExpr) != opName(f) {
+			return false
+		}
+		if t.same(e.AExpr.Lexpr, f.Lexpr) && t.same(e.AExpr.Rexpr, f.Rexpr) {
+			return true
+		}
+		return slices.Contains([]string{"+", "*", "=", "<>"}, opName(f)) && t.same(e.AExpr.Lexpr, f.Rexpr) && t.same(e.AExpr.Rexpr, f.Lexpr)
+	}
+	return false
+}
+
+func (t *limits) eachSame(a, b []*pg.Node) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !t.same(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// names says whether a column reference means the target's row: two aliases
+// of one table are not the same.
+func (t *limits) names(n *pg.Node) string {
+	names := strs(n.GetColumnRef().GetFields())
+	if len(names) < 2 || t.isTarget(names[:len(names)-1]) {
+		return ""
+	}
+	return names[len(names)-2]
+}
+
+// isTarget reports whether a qualifier names the target.
+func (t *limits) isTarget(q []string) bool {
+	if t.sc != nil && len(t.sc.items) > 0 && len(t.sc.items[0].sources) > 0 {
+		return t.sc.items[0].sources[0].is(q) // the target comes first
+	}
+	return q[len(q)-1] == t.rel.Name
+}
+
+// column returns the target's column that an expression is, or nil.
+func (t *limits) column(n *pg.Node) *catalog.Column {
+	names := strs(n.GetColumnRef().GetFields())
+	if len(names) == 0 || len(names) > 1 && !t.isTarget(names[:len(names)-1]) {
+		return nil
+	}
+	return t.rel.ColumnNamed(names[len(names)-1])
+}
+
+// textual reports whether an expression has a string type.
+func (t *limits) textual(n *pg.Node) bool {
+	if c := n.GetTypeCast(); c != nil {
+		return isType(c.TypeName, "text") || isType(c.TypeName, "varchar") || isType(c.TypeName, "bpchar") || isType(c.TypeName, "name")
+	}
+	c := t.column(n)
+	if c == nil {
+		return false
+	}
+	typ := t.p.a.snap.Type(t.p.baseType(c.Type))
+	return typ != nil && typ.Category == 'S'
+}
+
+func (t *limits) isText(n *pg.Node, s string) bool {
+	c, ok := t.fold(n)
+	return ok && c.text != nil && *c.text == s
+}
+
+func (t *limits) matchesAll(n *pg.Node, all func(string) bool) bool {
+	c, ok := t.fold(n)
+	return ok && c.text != nil && all(*c.text)
+}
+
+func likeAll(s string) bool { return s != "" && strings.Trim(s, "%") == "" }
+
+// regexAll reports whether a regular expression matches every string. Not all
+// such expressions are known to it.
+func regexAll(s string) bool {
+	switch strings.TrimPrefix(strings.TrimPrefix(s, "(?s)"), "***:") {
+	case "", "^", "$", ".*", "^.*", ".*$", "^.*$", "(.*)", "^(.*)$", "[^^]*", ".?", ".{0,}", "\\A", "()", "(|.*)", ".*?":
+		return true
+	}
+	return false
+}
