@@ -109,7 +109,7 @@ const keepBuffer = 4 << 20
 func (t *Trail) commit() error {
 	if t.ahead == nil {
 		select {
-		case t.ahead = <-t.key.next:
+		case t.ahead = <-t.keys.next:
 		case <-t.stop:
 			return nil
 		}
@@ -228,11 +228,11 @@ func (t *Trail) preparer() {
 	}
 }
 
-// keys makes the keys of coming seals.
-func (t *Trail) keys() {
+// keymaker makes the keys of coming seals.
+func (t *Trail) keymaker() {
 	for {
 		select {
-		case t.key.next <- newPrivateKey():
+		case t.keys.next <- newSigningKey():
 		case <-t.stop:
 			return
 		}

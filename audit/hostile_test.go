@@ -33,7 +33,7 @@ func forge(t *testing.T, dir string, first []Head, records ...*Record) *Trail {
 	r.Heads = first
 	var enc encoder
 	d.lines[0].text = enc.line(nil, r, 1, Hash{}, r.Time, r.Trail)
-	resign(t, d, 0, newPrivateKey())
+	resign(t, d, 0, newSigningKey())
 	d.write(t)
 	require.NoError(t, os.CopyFS(filepath.Join(dir, tr.id), os.DirFS(tr.Dir())))
 	return tr
@@ -114,7 +114,7 @@ func TestForgedTrailsExcuseNothing(t *testing.T) {
 			tr := forge(t, e.dir, nil)
 			d := readDraft(t, filepath.Join(e.dir, tr.id))
 			d.lines[0].text = bytes.Replace(d.lines[0].text, []byte("guardedpg/"), []byte("other/"), 1)
-			resign(t, d, 0, newPrivateKey())
+			resign(t, d, 0, newSigningKey())
 			d.write(t)
 		},
 		"a successor of his own for what he cut": func(t *testing.T, e evidence) {
@@ -289,7 +289,7 @@ func forge2(t *testing.T, dir string, r *Record) {
 	r.Time, r.Trail = time.Now(), filepath.Base(dir)
 	line := enc.line(nil, r, 2, Hash{}, r.Time, r.Trail)
 	d.lines = append(d.lines[:1:1], append([]draftLine{{1, line}}, d.lines[1:]...)...)
-	resign(t, d, 0, newPrivateKey())
+	resign(t, d, 0, newSigningKey())
 	d.write(t)
 }
 

@@ -3,10 +3,12 @@ package audit
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
 	"strconv"
 
+	"filippo.io/edwards25519"
 	"golang.org/x/mod/sumdb/note"
 )
 
@@ -58,43 +60,73 @@ func (s *Seal) Note(origin string, seq uint64, prev Hash, time string, key []byt
 	return fmt.Appendf(signed, "— %s %s\n", origin, base64.StdEncoding.EncodeToString(sig)), verifier, nil
 }
 
-// sealKey signs seals: each with another key, of which each names the next. The
-// private key lives in one array that is overwritten, so that whoever reads
-// this process's memory later can sign nothing earlier.
-type sealKey struct {
-	private [ed25519.PrivateKeySize]byte
-	next    chan *[ed25519.PrivateKeySize]byte // made ahead, off the path of a commit
+// A signingKey is an Ed25519 key (RFC 8032) that signs once. Every seal has a key
+// of its own, and only that makes it sound to choose the nonce and to compute
+// its commitment with the key, before there is a message: two signatures with
+// one nonce give the key away. What is left to do when a statement waits for its
+// seal is a hash and a multiplication.
+type signingKey struct {
+	public     [ed25519.PublicKeySize]byte
+	commitment [32]byte // nonce times the base point: the first half of the signature
+	secret     edwards25519.Scalar
+	nonce      edwards25519.Scalar
+}
+
+func newSigningKey() *signingKey {
+	k := new(signingKey)
+	randomScalar(&k.secret)
+	randomScalar(&k.nonce)
+	var p edwards25519.Point
+	copy(k.public[:], p.ScalarBaseMult(&k.secret).Bytes())
+	copy(k.commitment[:], p.ScalarBaseMult(&k.nonce).Bytes())
+	return k
+}
+
+func randomScalar(s *edwards25519.Scalar) {
+	var b [64]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	setUniform(s, b[:])
+	clear(b[:])
+}
+
+func setUniform(s *edwards25519.Scalar, wide []byte) {
+	if _, err := s.SetUniformBytes(wide); err != nil {
+		panic(err) // only for another length than 64
+	}
+}
+
+// sign signs message and forgets the key: it can sign nothing else.
+func (k *signingKey) sign(message []byte) []byte {
+	h := sha512.New()
+	h.Write(k.commitment[:])
+	h.Write(k.public[:])
+	h.Write(message)
+	var wide [sha512.Size]byte
+	var challenge edwards25519.Scalar
+	setUniform(&challenge, h.Sum(wide[:0]))
+	sig := make([]byte, 0, ed25519.SignatureSize)
+	sig = append(sig, k.commitment[:]...)
+	sig = append(sig, challenge.MultiplyAdd(&challenge, &k.secret, &k.nonce).Bytes()...)
+	*k = signingKey{}
+	return sig
+}
+
+// sealKeys are the keys of seals: each seal names the next one. Whoever reads
+// this process's memory can sign nothing earlier.
+type sealKeys struct {
+	current *signingKey
+	next    chan *signingKey // made ahead, off the path of a commit
 	scratch []byte
-	named   []byte // the public key that the last seal named
 }
 
-func newPrivateKey() *[ed25519.PrivateKeySize]byte {
-	var seed [ed25519.SeedSize]byte
-	rand.Read(seed[:]) // never fails: crypto/rand ends the process instead
-	k := ed25519.NewKeyFromSeed(seed[:])
-	clear(seed[:])
-	to := (*[ed25519.PrivateKeySize]byte)(k)
-	return to
-}
-
-func (k *sealKey) public() []byte { return k.private[ed25519.SeedSize:] }
-
-// sign signs c, naming the next key unless last, and forgets the key. c.next
-// holds until the next call.
-func (k *sealKey) sign(c *checkpoint, next *[ed25519.PrivateKeySize]byte) []byte {
+// sign signs c, naming the next key unless that is nil, and moves on to it.
+// c.next holds until the next key has signed.
+func (k *sealKeys) sign(c *checkpoint, next *signingKey) []byte {
 	if next != nil {
-		k.named = append(k.named[:0], next[ed25519.SeedSize:]...)
-		c.next = k.named
+		c.next = next.public[:]
 	}
 	k.scratch = c.append(k.scratch[:0])
-	sig := ed25519.Sign(k.private[:], k.scratch)
-	// The same array again: crypto/ed25519 keeps the expanded key by the
-	// address of the private one, and drops it when the content there changes.
-	if next != nil {
-		k.private = *next
-		clear(next[:])
-	} else {
-		clear(k.private[:])
-	}
+	sig := k.current.sign(k.scratch)
+	k.current = next
 	return sig
 }

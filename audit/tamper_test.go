@@ -3,7 +3,6 @@ package audit
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
 	"iter"
@@ -96,8 +95,8 @@ func (t *Trail) currentHead() Head {
 type evidence struct {
 	dir, older string
 	anchor     heads
-	stolen     [64]byte // the last trail's key, when the older copy was made
-	last       string   // its incarnation
+	stolen     signingKey // the last trail's key, when the older copy was made
+	last       string     // its incarnation
 }
 
 // makeEvidence writes three trails of some n statements each: one closed, one
@@ -112,7 +111,7 @@ func makeEvidence(tb testing.TB, r *rand.Rand, n int) evidence {
 		e.anchor = append(e.anchor, t.currentHead())
 		if i == 2 {
 			require.NoError(tb, os.CopyFS(e.older, os.DirFS(e.dir)))
-			e.stolen, e.last = t.key.private, t.id
+			e.stolen, e.last = *t.keys.current, t.id
 			write(tb, t, r, n/2)
 		}
 		if i == 1 {
@@ -316,7 +315,7 @@ var tampers = map[string]func(tb testing.TB, r *rand.Rand, e evidence, dir strin
 		d := pick(tb, r, dir)
 		k := r.Intn(len(d.lines))
 		edit(tb, r, d, k)
-		resign(tb, d, 0, newPrivateKey())
+		resign(tb, d, 0, newSigningKey())
 		d.write(tb)
 		return d.dir, []uint64{1}
 	},
@@ -365,21 +364,21 @@ func edit(tb testing.TB, r *rand.Rand, d *draft, k int) {
 
 // resign re-chains from line k on and signs every seal there with a chain of
 // keys that begins with key.
-func resign(tb testing.TB, d *draft, k int, key *[64]byte) {
+func resign(tb testing.TB, d *draft, k int, key *signingKey) {
 	if k == 0 {
 		rec, err := ParseRecord(d.lines[0].text)
 		require.NoError(tb, err)
 		rec.Detail = maps.Clone(rec.Detail)
-		rec.Detail["key"] = base64.StdEncoding.EncodeToString(key[32:])
+		rec.Detail["key"] = base64.StdEncoding.EncodeToString(key.public[:])
 		var enc encoder
 		d.lines[0].text = enc.line(nil, rec, 1, Hash{}, rec.Time, rec.Trail)
 	}
 	d.rechain(tb, k, func(c *checkpoint, s *Seal) {
-		next := newPrivateKey()
+		next := newSigningKey()
 		if len(c.next) > 0 {
-			c.next, s.Next = next[32:], next[32:]
+			c.next, s.Next = next.public[:], next.public[:]
 		}
-		s.Sig = ed25519.Sign(key[:], c.append(nil))
+		s.Sig = key.sign(c.append(nil))
 		key = next
 	})
 }

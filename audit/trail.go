@@ -138,8 +138,8 @@ type Trail struct {
 	sealHead, syncedHead Head   // at the last seal, and at the last that is synced
 	head                 Hash   // of the last line
 	tree                 tree
-	key                  sealKey
-	ahead                *[64]byte // the key for the next seal; the syncer's
+	keys                 sealKeys
+	ahead                *signingKey // the key for the next seal; the syncer's
 	closed               bool
 	armed                bool // the timer will bring a commit
 	timer                *time.Timer
@@ -242,7 +242,7 @@ func Open(cfg TrailConfig) (*Trail, error) {
 	t.done.Go(t.syncer)
 	t.done.Go(t.preparer)
 	t.done.Go(t.watcher)
-	t.done.Go(t.keys)
+	t.done.Go(t.keymaker)
 	if t.cfg.Anchor != nil {
 		t.done.Go(t.anchorer)
 	}
@@ -270,11 +270,9 @@ func (t *Trail) begin() error {
 	if err := t.makeDir(); err != nil {
 		return err
 	}
-	first := newPrivateKey()
-	t.key.private = *first
-	clear(first[:])
-	t.genesis = bytes.Clone(t.key.public())
-	t.key.next = make(chan *[64]byte, 2)
+	t.keys.current = newSigningKey()
+	t.genesis = bytes.Clone(t.keys.current.public[:])
+	t.keys.next = make(chan *signingKey, 2)
 
 	open := &Record{Kind: KindOpen, Detail: map[string]string{
 		"format": formatVersion,
@@ -295,7 +293,7 @@ func (t *Trail) begin() error {
 			t.append(t.recovered(&ended[i], o), now)
 		}
 	}
-	t.appendSeal(now, newPrivateKey())
+	t.appendSeal(now, newSigningKey())
 	if err := t.commitSealed(); err != nil {
 		return err
 	}
@@ -492,7 +490,7 @@ func place(mem, line []byte) (err error) {
 var placing atomic.Uint32
 
 // appendSeal seals everything so far; next is nil in the last seal. t.mu is held.
-func (t *Trail) appendSeal(now time.Time, next *[64]byte) {
+func (t *Trail) appendSeal(now time.Time, next *signingKey) {
 	t.stamp = t.enc.time(t.stamp[:0], now)
 	c := checkpoint{
 		origin: t.origin,
@@ -501,7 +499,7 @@ func (t *Trail) appendSeal(now time.Time, next *[64]byte) {
 		head:   t.head,
 		time:   t.stamp[1 : len(t.stamp)-1],
 	}
-	s := Seal{Root: c.root, Sig: t.key.sign(&c, next)}
+	s := Seal{Root: c.root, Sig: t.keys.sign(&c, next)}
 	s.Next = c.next
 	t.append(&Record{Kind: KindSeal, Seal: &s}, now)
 	t.sealed = t.seq
