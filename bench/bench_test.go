@@ -89,6 +89,7 @@ func TestRecorded(t *testing.T) {
 	}{
 		{"complete", `{"outcome":{},"payload":{"sealed":"r"}}`, protection{payload: "full", sealed: true}, ""},
 		{"nothing asked", `{"outcome":{}}`, protection{payload: "none"}, ""},
+		{"no rows", `{"outcome":{}}`, protection{payload: "digest", noRows: true}, ""},
 		{"no trail", "", protection{payload: "none"}, "no outcome"},
 		{"no payload", `{"outcome":{}}`, protection{payload: "digest"}, "no payload"},
 		{"no original", `{"outcome":{},"payload":{}}`, protection{payload: "full", sealed: true}, "no sealed original"},

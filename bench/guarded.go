@@ -121,7 +121,7 @@ func recorded(dir string, p protection) error {
 	switch {
 	case !outcome:
 		return fmt.Errorf("%w: no outcome", errUnrecorded)
-	case p.payload != "none" && !payload:
+	case p.payload != "none" && !p.noRows && !payload:
 		return fmt.Errorf("%w: no payload", errUnrecorded)
 	case p.payload == "full" && p.sealed && !sealed:
 		return fmt.Errorf("%w: no sealed original", errUnrecorded)
