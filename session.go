@@ -23,7 +23,8 @@ type session struct {
 	id       string // unique in the trail
 	pg       *pgconn.PgConn
 	database string
-	serial   uint64 // statements so far
+	serial   uint64           // statements so far
+	ids      [idsAhead]string // of the statements that come, from serial%idsAhead
 	gate     gate
 	prefix   string // the application_name that the connection was made with
 	private  *view  // the catalog as only this session sees it, or nil
@@ -104,11 +105,29 @@ func (s *session) forget() {
 	s.path = nil
 }
 
-// nextStatement returns an ID for a statement, unique in the trail.
+// idsAhead is how many IDs are made at once, in one allocation.
+const idsAhead = 16
+
+// nextStatement returns an ID for a statement, unique in the trail: the session's
+// and a number from 1.
 func (s *session) nextStatement() string {
+	i := s.serial % idsAhead
+	if i == 0 {
+		all := make([]byte, 0, idsAhead*(len(s.id)+12))
+		var ends [idsAhead]int
+		for j := range uint64(idsAhead) {
+			all = append(append(all, s.id...), '-')
+			all = strconv.AppendUint(all, s.serial+j+1, 10)
+			ends[j] = len(all)
+		}
+		text, from := string(all), 0
+		for j, end := range ends {
+			s.ids[j] = text[from:end]
+			from = end
+		}
+	}
 	s.serial++
-	b := append(make([]byte, 0, 64), s.id...)
-	return string(strconv.AppendUint(append(b, '-'), s.serial, 10))
+	return s.ids[i]
 }
 
 // A path is one effective search path. Sessions with an equal path share it, and
