@@ -22,6 +22,10 @@ type condition struct {
 	program   cel.Program
 	mentions  map[string]bool // variables
 	estimates bool            // names statement.estimate
+	// groups are those of which an identity must be in all, or else the condition
+	// is false whatever the rest of it says: the commonest reason of all why a
+	// rule does not match, and seen without evaluating it.
+	groups []string
 }
 
 // outcome is what a condition says.
@@ -100,7 +104,7 @@ func (c *compiler) compile(text, key string, at strictyaml.Place) (*condition, s
 		return nil, fail(0, fmt.Sprintf("must be true or false, but is a %s", checked.OutputType()))
 	}
 	var all strictyaml.Errors
-	cond := &condition{mentions: map[string]bool{}}
+	cond := &condition{mentions: map[string]bool{}, groups: needed(checked.NativeRep().Expr())}
 	ranges := map[string]ast.Expr{}
 	walk(checked.NativeRep().Expr(), func(e ast.Expr) {
 		if e.Kind() == ast.ComprehensionKind {
@@ -155,21 +159,55 @@ func (c *condition) constant() (outcome, error) {
 	return outcomeOf(value, nil), err
 }
 
-// A situation is what conditions speak of.
-type situation struct{ vars any }
+// needed returns the groups that a conjunction asks for.
+func needed(e ast.Expr) []string {
+	if e.Kind() != ast.CallKind {
+		return nil
+	}
+	call := e.AsCall()
+	switch call.FunctionName() {
+	case "_&&_":
+		var all []string
+		for _, part := range call.Args() {
+			all = append(all, needed(part)...)
+		}
+		return all
+	case "@in":
+		if isField(call.Args()[1], "identity", "groups") && call.Args()[0].Kind() == ast.LiteralKind {
+			return stringsIn(call.Args()[0], nil)
+		}
+	}
+	return nil
+}
 
-// newSituation gives conditions vars, whose values may change later; unknown are
-// variables and fields whose values are not known.
-func newSituation(vars map[string]any, unknown ...*cel.AttributePatternType) situation {
+// A situation is what conditions speak of.
+type situation struct {
+	vars any
+	who  *identityVars // nil while nobody is known
+}
+
+// newSituation gives conditions vars, whose values may change later, and the
+// identity who; unknown are variables and fields whose values are not known.
+func newSituation(vars map[string]any, who *identityVars, unknown ...*cel.AttributePatternType) situation {
+	if who != nil {
+		vars["identity"] = who
+	}
 	partial, err := cel.PartialVars(vars, unknown...)
 	if err != nil {
 		panic(err) // only for what is no map
 	}
-	return situation{partial}
+	return situation{partial, who}
 }
 
 // in evaluates the condition.
 func (c *condition) in(s situation) outcome {
+	if s.who != nil {
+		for _, g := range c.groups {
+			if !slices.Contains(s.who.Groups, g) {
+				return no
+			}
+		}
+	}
 	value, _, err := c.program.Eval(s.vars)
 	return outcomeOf(value, err)
 }

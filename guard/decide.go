@@ -169,17 +169,16 @@ type decider struct {
 }
 
 func (p *Plan) decider(in Input) decider {
-	d := decider{plan: p, in: in, cleared: map[int]bool{}}
+	d := decider{plan: p, in: in}
 	d.vars = map[string]any{
-		"identity": identityOf(in.Identity),
-		"session":  &sessionVars{in.InTransaction, in.Database, in.User},
-		"time":     in.Now,
+		"session": &sessionVars{in.InTransaction, in.Database, in.User},
+		"time":    in.Now,
 	}
 	var unknown []*cel.AttributePatternType
 	if !in.RowsKnown {
 		unknown = estimateUnknown
 	}
-	d.situation = newSituation(d.vars, unknown...)
+	d.situation = newSituation(d.vars, identityOf(in.Identity), unknown...)
 	return d
 }
 
@@ -216,7 +215,7 @@ func (p *Plan) decide(in Input) *Decision {
 		out.Masks = append(out.Masks, d.masks(s))
 		out.Scrub = out.Scrub || d.scrubs(s)
 		if p.bound.engine.policy.Predicates != AllowTests {
-			out.Tests = append(out.Tests, names(s.tests)...)
+			out.Tests = append(out.Tests, s.testNames...)
 		}
 		if i == 0 || s.payload == PayloadDefault {
 			out.Payload = s.payload
@@ -385,6 +384,9 @@ func (d *decider) clearOne(p *protection) bool {
 		ok, known := d.cleared[c.index]
 		if !known {
 			ok = c.when.in(d.situation) == yes
+			if d.cleared == nil {
+				d.cleared = map[int]bool{}
+			}
 			d.cleared[c.index] = ok
 		}
 		if !ok {
@@ -399,7 +401,7 @@ func (d *decider) masks(s *statementPlan) []OutputMask {
 	masks := make([]OutputMask, len(s.outputs))
 	for i, o := range s.outputs {
 		m := &masks[i]
-		m.Sources = names(o.sources)
+		m.Sources = o.names
 		switch {
 		case o.redact:
 			m.Rule = "guard.unknown"

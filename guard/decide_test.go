@@ -165,6 +165,7 @@ func TestDecideAllocations(t *testing.T) {
 	plan, in := fifty(t)
 	require.Equal(t, Allow, plan.Decide(in).Verdict)
 	require.Zero(t, testing.AllocsPerRun(100, func() { plan.Decide(in) }))
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { plan.decide(in) }), 15.0, "none is for a rule")
 }
 
 func BenchmarkDecide50Rules(b *testing.B) {

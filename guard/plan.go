@@ -39,17 +39,18 @@ type moving struct {
 
 // A statementPlan is one statement of a text.
 type statementPlan struct {
-	st       *analysis.Statement
-	vars     *statementVars
-	findings []finding
-	matched  []int // rules that match whoever runs it
-	open     []int // rules that depend on who runs it, and when
-	outputs  []output
-	tests    []*protection
-	touched  []*protection
-	opaque   bool // errors and notices can show anything
-	payload  Payload
-	detail   string // what the statement does, for an error text
+	st        *analysis.Statement
+	vars      *statementVars
+	findings  []finding
+	matched   []int // rules that match whoever runs it
+	open      []int // rules that depend on who runs it, and when
+	outputs   []output
+	tests     []*protection
+	testNames []string // of tests
+	touched   []*protection
+	opaque    bool // errors and notices can show anything
+	payload   Payload
+	detail    string // what the statement does, for an error text
 }
 
 // A finding is a verdict that comes before the rules.
@@ -67,6 +68,7 @@ type finding struct {
 // An output is one column of a result.
 type output struct {
 	sources []*protection
+	names   []string    // of sources
 	masks   []mask.Spec // parallel to sources: own, or derived
 	redact  bool        // not understood: shown to nobody
 	// released says why the values are given in the clear, "" where they are not.
@@ -305,6 +307,7 @@ func (b *Bound) outputs(s *statementPlan) {
 		default:
 			out.redact = b.Protecting()
 		}
+		out.names = names(out.sources)
 		s.outputs = append(s.outputs, out)
 	}
 }
@@ -317,7 +320,7 @@ func (p *Plan) judge(s *statementPlan) {
 		cel.AttributePattern("identity"), cel.AttributePattern("session"), cel.AttributePattern("time"),
 		cel.AttributePattern("statement").QualString("estimate"),
 	}
-	here := newSituation(vars, unknown...)
+	here := newSituation(vars, nil, unknown...)
 	for i, r := range p.bound.engine.rules {
 		switch r.when.in(here) {
 		case yes:
@@ -335,6 +338,7 @@ func (p *Plan) judge(s *statementPlan) {
 			p.depend(r.when, s)
 		}
 	}
+	s.testNames = names(s.tests)
 	for _, list := range [][]*protection{s.tests, s.touched} {
 		p.dependOn(list)
 	}

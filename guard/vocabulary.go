@@ -2,7 +2,6 @@ package guard
 
 import (
 	"reflect"
-	"slices"
 	"time"
 
 	"github.com/guardedpg/guardedpg/identity"
@@ -91,7 +90,7 @@ func fieldNames(t reflect.Type) []string {
 
 func identityOf(i identity.Identity) *identityVars {
 	return &identityVars{
-		Issuer: i.Issuer(), Subject: i.Subject(), Groups: slices.Clone(i.Groups()),
+		Issuer: i.Issuer(), Subject: i.Subject(), Groups: i.Groups(),
 		Attributes: i.Attributes(), Verified: i.Verified(),
 	}
 }
