@@ -110,7 +110,7 @@ func bench(ctx context.Context, opt options, out, progress io.Writer) error {
 	r.fast, r.durable = fast, durable
 
 	rep := newReport(version, opt.rounds, cs)
-	if rep.Disk, err = probeDisk(20 * opt.rounds); err != nil {
+	if rep.Disk, rep.DiskCPU, err = probeDisk(20 * opt.rounds); err != nil {
 		return err
 	}
 	for _, w := range workloads(opt.rows) {

@@ -22,6 +22,7 @@ type report struct {
 	Rounds      int                `json:"rounds"`
 	Contestants []string           `json:"contestants"`
 	Disk        quartiles          `json:"append_and_fdatasync_ns"`
+	DiskCPU     float64            `json:"append_and_fdatasync_cpu_ns"`
 	Workloads   []workloadReport   `json:"workloads"`
 	RoundTrips  map[string]float64 `json:"round_trips_of_a_new_text"`
 	Lacking     []string           `json:"lacking,omitempty"` // figures of less work than their name says
@@ -116,8 +117,8 @@ func (r *report) markdown(out io.Writer) error {
 		fmt.Fprintf(&b, "\nThe wall time of A/A lies between %.2f and %.2f of pgx: a ratio within that is no difference.\n", low, high)
 	}
 	if r.Disk.Median > 0 {
-		fmt.Fprintf(&b, "\nAn append of 512 bytes with fdatasync takes %s here (%s to %s). The budget of an insert is %s plus one of those, plus 10 %%.\n",
-			duration(r.Disk.Median), duration(r.Disk.Q1), duration(r.Disk.Q3), first)
+		fmt.Fprintf(&b, "\nAn append of 512 bytes with fdatasync takes %s here (%s to %s), and %s of the processor. The budget of an insert is %s plus one of those, plus 10 %%.\n",
+			duration(r.Disk.Median), duration(r.Disk.Q1), duration(r.Disk.Q3), duration(r.DiskCPU), first)
 	}
 	if len(r.RoundTrips) > 0 {
 		fmt.Fprintf(&b, "\nRound trips that a text takes when it is seen for the first time, on an open connection:")
