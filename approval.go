@@ -315,6 +315,17 @@ func (r *run) digest(req approve.Request, settings []string, exact bool) string 
 	writeField(h, fmt.Sprint(r.who.Verified()))
 	writeField(h, r.who.Issuer())
 	writeField(h, r.who.Subject())
+	// Row security may read the groups. What else is known of an identity counts by
+	// what it changes: another run of the same agent has other attributes.
+	for _, group := range slices.Sorted(slices.Values(r.who.Groups())) {
+		writeField(h, group)
+	}
+	writeField(h, "gets")
+	for _, outputs := range r.decision.Masks {
+		for i := range outputs {
+			writeField(h, fmt.Sprint(outputs[i].Masked()))
+		}
+	}
 	writeField(h, req.Database)
 	writeField(h, req.Policy)
 	// What its names and its constants mean, and whose rights it has, is part of

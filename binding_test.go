@@ -181,6 +181,10 @@ var bindings = map[string]func(t *testing.T, q *queued, a *attempt){
 	"an identity that is not verified": func(t *testing.T, q *queued, a *attempt) {
 		a.ctx = identity.NewContext(a.ctx, identity.Development(agent.Subject(), agent.Groups()...))
 	},
+	"an identity with another group": func(t *testing.T, q *queued, a *attempt) {
+		// Row security reads guardedpg.groups: it may let more rows go.
+		a.ctx = identity.NewContext(a.ctx, identity.New(identity.Claims{Issuer: agent.Issuer(), Subject: agent.Subject(), Groups: []string{"agents", "admins"}}))
+	},
 	"another policy": func(t *testing.T, q *queued, a *attempt) {
 		p := queuePolicy()
 		p.Critical = append(p.Critical, "hr.notes")
@@ -253,6 +257,26 @@ func TestDecisionBinds(t *testing.T) {
 		require.ErrorIs(t, err, approve.ErrVoid)
 		require.Equal(t, 3, q.orders())
 	})
+}
+
+// What people let out masked does not come in clear to another run of the same agent.
+func TestDecisionBindsMasks(t *testing.T) {
+	run := func(n string) context.Context {
+		return identity.NewContext(t.Context(), identity.New(identity.Claims{Issuer: agent.Issuer(), Subject: agent.Subject(),
+			Groups: agent.Groups(), Attributes: map[string]string{"run": n}}))
+	}
+	q := newQueued(t, newQueue(t, approve.QueueConfig{}), func(c *guardedpg.Config) {
+		c.Policy.Protect[0].Unless = "'run' in identity.attributes && identity.attributes['run'] == '3'"
+		c.Policy.Rules = append(c.Policy.Rules, guard.Rule{Name: "ask", When: "statement.kind == 'SELECT'", Then: guard.Hold})
+	})
+	const text = "SELECT email FROM customers WHERE id = 1"
+	_, err := q.db.ExecContext(run("1"), text)
+	id := pendingTicket(t, err)
+	q.yes(id)
+	_, err = q.db.ExecContext(guardedpg.WithTicket(run("3"), id), text)
+	require.ErrorIs(t, err, approve.ErrVoid)
+	_, err = q.db.ExecContext(guardedpg.WithTicket(run("2"), id), text)
+	require.NoError(t, err, "another run of the same agent, to which the same comes")
 }
 
 // The same, when it changes while the statement waits, after the decision.

@@ -52,8 +52,8 @@ type Request struct {
 	// ID names the request. Unique; made by the guard.
 	ID string
 	// Digest binds a decision: SHA-256, in hex, over the statement, its
-	// arguments, the identity, the database, the policy and the versions of
-	// the catalog objects concerned.
+	// arguments, the identity with its groups, what it sees in clear, the database,
+	// the policy and the versions of the catalog objects concerned.
 	Digest string
 	// Shape binds a wider grant: like Digest, but over the statement's
 	// fingerprint in place of its text, and without the arguments. Empty means

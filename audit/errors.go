@@ -14,6 +14,9 @@ var (
 	// ErrBusy is the class of refusals that may pass: the disk is full, or does
 	// not keep up. The record was not taken.
 	ErrBusy = errors.New("audit: the trail cannot take a record now")
+	// ErrKeyInUse says that a key cannot be shredded yet: another process may be
+	// sealing with it.
+	ErrKeyInUse = errors.New("audit: the key is in use")
 	// ErrConfig is the class of a TrailConfig that cannot work.
 	ErrConfig = errors.New("audit: trail configuration")
 )

@@ -7,6 +7,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,87 @@ func TestPayloadRoundTrip(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, rep.Findings)
 	require.Equal(t, Removed, rep.Findings[0].Kind)
+}
+
+// TestAddedToChunks adds to the files that records refer to, and adds files.
+func TestAddedToChunks(t *testing.T) {
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	write := func(files bool) (crashed, closed string) {
+		cfg := testConfig(t.TempDir())
+		cfg.Recipients = []string{id.Recipient().String()}
+		tr, err := Open(cfg)
+		require.NoError(t, err)
+		p := tr.Payload("s", PayloadFull, []string{"x"})
+		require.NoError(t, p.Row([]driver.Value{"delivered"}))
+		kept, err := p.Close()
+		require.NoError(t, err)
+		sealed, err := tr.Sealer().Seal("s", "", []byte("jane@x.test"))
+		require.NoError(t, err)
+		seq, err := tr.Append(&Record{Kind: KindOutcome, Statement: "s", Outcome: &Outcome{OK: true, Payload: kept}, SQL: &SQL{Sealed: sealed}})
+		require.NoError(t, err)
+		require.NoError(t, tr.Wait(t.Context(), seq, Synced))
+		rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{})
+		require.NoError(t, err)
+		require.Empty(t, rep.Findings, "while it runs")
+		crashed = filepath.Join(t.TempDir(), tr.id)
+		require.NoError(t, os.CopyFS(crashed, os.DirFS(tr.Dir())))
+		if files {
+			var list string
+			paths, err := filepath.Glob(filepath.Join(tr.Dir(), "*", "*"))
+			require.NoError(t, err)
+			for _, path := range paths {
+				info, err := os.Stat(path)
+				require.NoError(t, err)
+				list += fmt.Sprintf("%s/%s %d\n", filepath.Base(filepath.Dir(path)), filepath.Base(path), info.Size())
+			}
+			tr.mu.Lock()
+			tr.append(&Record{Kind: KindClose, Detail: map[string]string{"files": list}}, time.Now())
+			tr.mu.Unlock()
+		}
+		require.NoError(t, tr.Close())
+		return crashed, tr.Dir()
+	}
+	crashed, closed := write(false)
+	_, told := write(true)
+	for _, dir := range []string{crashed, closed, told} {
+		verify := func() (unknown, extended []string) {
+			rep, err := Verify(t.Context(), []string{dir}, VerifyOptions{})
+			require.NoError(t, err)
+			for _, f := range rep.Findings {
+				require.Equal(t, Extended, f.Kind)
+				extended = append(extended, f.Text)
+			}
+			return rep.Trails[0].Unknown, extended
+		}
+		unknown, extended := verify()
+		clean := len(unknown)
+		require.Empty(t, extended)
+		files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+		require.NoError(t, err)
+		require.Len(t, files, 3)
+		for _, file := range append(files, filepath.Join(dir, "payload", "00000002.zst"), filepath.Join(dir, "keys", "another.age")) {
+			before, err := os.ReadFile(file)
+			there := err == nil
+			require.NoError(t, os.WriteFile(file, append(bytes.Clone(before), compress().EncodeAll([]byte("never delivered"), nil)...), 0o600))
+			rel, err := filepath.Rel(dir, file)
+			require.NoError(t, err)
+			unknown, extended := verify()
+			if dir == told || there && filepath.Dir(rel) == "keys" {
+				require.Len(t, extended, 1, rel)
+				require.Contains(t, extended[0], rel)
+			} else {
+				require.Empty(t, extended, rel)
+				require.Len(t, unknown, clean+1, rel)
+				require.Contains(t, strings.Join(unknown, "\n"), rel)
+			}
+			if there {
+				require.NoError(t, os.WriteFile(file, before, 0o600))
+			} else {
+				require.NoError(t, os.Remove(file))
+			}
+		}
+	}
 }
 
 func TestPayloadBeyondItsLimit(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,7 +17,9 @@ import (
 
 // Shred deletes the wrapped data keys of a retention class ("" is the default
 // class) for all days before the day of before, in all trails of the directory,
-// and records that first. What was sealed under them can never be opened again;
+// and records that first. It refuses, with an error that matches [ErrKeyInUse] and
+// before it deletes anything, where another process that runs may still seal with
+// one of them: that of today. What was sealed under them can never be opened again;
 // the trails still verify. It returns how many keys there were. When ctx ends or
 // a file cannot be removed it returns an error; calling it again goes on.
 func (t *Trail) Shred(ctx context.Context, class string, before time.Time) (int, error) {
@@ -23,37 +27,46 @@ func (t *Trail) Shred(ctx context.Context, class string, before time.Time) (int,
 		class = "default"
 	}
 	limit := before.UTC().Format("20060102")
-	files, err := filepath.Glob(filepath.Join(t.cfg.Dir, "*", "keys", "*.age"))
+	names, err := incarnations(t.cfg.Dir)
 	if err != nil {
 		return 0, err
+	}
+	var files []string // below the directory
+	for _, name := range names {
+		for file := range keyFiles(filepath.Join(t.cfg.Dir, name)) {
+			if day, of, ok := dayAndClass(file); ok && of == class && day < limit {
+				files = append(files, filepath.Join(name, file))
+			}
+		}
+	}
+	slices.Sort(files)
+	today := time.Now().UTC().Format("20060102")
+	for _, f := range files {
+		day, _, _ := dayAndClass(f)
+		name, _, _ := strings.Cut(f, string(filepath.Separator))
+		if day >= today && name != t.id && locked(filepath.Join(t.cfg.Dir, name, lockName)) {
+			return 0, fmt.Errorf("%w: the process of %s may seal with that of today until the day ends (in UTC) or it does", ErrKeyInUse, name)
+		}
 	}
 	var doomed []string
 	var seq uint64
 	for _, f := range files {
-		day, rest, _ := strings.Cut(strings.TrimSuffix(filepath.Base(f), ".age"), ".")
-		of, _, _ := strings.Cut(rest, ".") // a second key of the day has a number
-		if of != class || day >= limit {
-			continue
-		}
-		b, err := os.ReadFile(f)
+		path := filepath.Join(t.cfg.Dir, f)
+		sum, err := sumPlain(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another process does the same
 		}
 		if err != nil {
 			return 0, err
 		}
-		sum := sha256.Sum256(b)
-		rel, err := filepath.Rel(t.cfg.Dir, f)
-		if err != nil {
-			return 0, err
-		}
+		day, _, _ := dayAndClass(f)
 		seq, err = t.Append(&Record{Kind: KindShredded, Detail: map[string]string{
-			"key": filepath.ToSlash(rel), "class": class, "day": day, "sha256": hex.EncodeToString(sum[:]),
+			"key": filepath.ToSlash(f), "class": class, "day": day, "sha256": sum,
 		}})
 		if err != nil {
 			return 0, err
 		}
-		doomed = append(doomed, f)
+		doomed = append(doomed, path)
 	}
 	if len(doomed) == 0 {
 		return 0, nil
@@ -71,6 +84,28 @@ func (t *Trail) Shred(ctx context.Context, class string, before time.Time) (int,
 		}
 	}
 	return len(doomed), nil
+}
+
+// dayAndClass returns what a file of keys is for, by its name.
+func dayAndClass(file string) (day, class string, ok bool) {
+	name, ok := strings.CutSuffix(filepath.Base(file), ".age")
+	day, class, _ = strings.Cut(name, ".")
+	class, _, _ = strings.Cut(class, ".") // a second key of the day has a number
+	return day, class, ok
+}
+
+// sumPlain is the SHA-256 of a regular file, in hex.
+func sumPlain(path string) (string, error) {
+	f, _, err := openPlain(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // forget drops the key in use when it belongs to a shredded day: the clock may

@@ -9,6 +9,7 @@ import (
 
 	"filippo.io/age"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func TestShred(t *testing.T) {
@@ -34,6 +35,16 @@ func TestShred(t *testing.T) {
 	n, err := tr.Shred(t.Context(), "pii", time.Now())
 	require.NoError(t, err)
 	require.Zero(t, n, "today is not before today")
+	// What another process seals with would be gone, and it would not know.
+	n, err = tr.Shred(t.Context(), "pii", time.Now().Add(48*time.Hour))
+	require.ErrorIs(t, err, ErrKeyInUse)
+	require.ErrorContains(t, err, old.id)
+	require.Zero(t, n)
+	for ref, x := range refs {
+		_, err := OpenSealed(x.Dir(), ref, "s", id)
+		require.NoError(t, err)
+	}
+	require.NoError(t, old.Close())
 	n, err = tr.Shred(t.Context(), "pii", time.Now().Add(48*time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
@@ -49,7 +60,6 @@ func TestShred(t *testing.T) {
 	// Sealing goes on, under another key.
 	ref, err := tr.Sealer().Seal("s2", "pii", []byte("x"))
 	require.NoError(t, err)
-	require.NoError(t, old.Close())
 	require.NoError(t, tr.Close())
 	_, err = OpenSealed(tr.Dir(), ref, "s2", id)
 	require.NoError(t, err)
@@ -59,6 +69,31 @@ func TestShred(t *testing.T) {
 	rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{})
 	require.NoError(t, err)
 	require.True(t, rep.OK(), rep.Findings)
+}
+
+// TestShredWhateverTheNames has a directory whose name is a pattern, and a pipe in
+// the place of a key.
+func TestShredWhateverTheNames(t *testing.T) {
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	cfg := testConfig(filepath.Join(t.TempDir(), "[shop]"))
+	cfg.Recipients = []string{id.Recipient().String()}
+	tr, err := Open(cfg)
+	require.NoError(t, err)
+	ref, err := tr.Sealer().Seal("s", "", []byte("jane@x.test"))
+	require.NoError(t, err)
+	seq, err := tr.Append(&Record{Kind: KindMask, Statement: "s", SQL: &SQL{Sealed: ref}})
+	require.NoError(t, err)
+	require.NoError(t, tr.Wait(t.Context(), seq, Synced))
+	n, err := tr.Shred(t.Context(), "", time.Now().Add(48*time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.NoError(t, unix.Mkfifo(filepath.Join(tr.Dir(), "keys", time.Now().UTC().Format("20060102")+".default.age"), 0o600))
+	_, err = OpenSealed(tr.Dir(), ref, "s", id)
+	require.ErrorIs(t, err, errNotPlain)
+	_, err = tr.Shred(t.Context(), "", time.Now().Add(48*time.Hour))
+	require.ErrorIs(t, err, errNotPlain)
+	require.NoError(t, tr.Close())
 }
 
 func TestPrune(t *testing.T) {
@@ -132,6 +167,7 @@ func TestKeysAreMissed(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, tr.Wait(t.Context(), seq, Synced))
 	require.Empty(t, findings())
+	require.NoError(t, tr.Close())
 
 	// By right, from another trail, which is deleted by right too.
 	other, err := Open(cfg)
@@ -141,13 +177,15 @@ func TestKeysAreMissed(t *testing.T) {
 	require.Equal(t, 1, n)
 	require.NoError(t, other.Close())
 	require.Empty(t, findings())
+	held, _, err := lock(filepath.Join(tr.Dir(), lockName)) // it stays
+	require.NoError(t, err)
 	last, err := Open(cfg)
 	require.NoError(t, err)
 	pruned, err := last.Prune(t.Context(), time.Now().Add(time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, []string{other.Origin()}, pruned)
 	require.NoError(t, last.Close())
-	require.NoError(t, tr.Close())
+	require.NoError(t, held.Close())
 	require.Empty(t, findings())
 
 	keys, err := filepath.Glob(filepath.Join(tr.Dir(), "keys", "*.default.age"))

@@ -11,7 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -254,8 +254,8 @@ func OpenSealed(dir, ref, statement string, identities ...age.Identity) ([]byte,
 }
 
 func openKey(path string, identities []age.Identity) (cipher.AEAD, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	f, _, err := openPlain(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrShredded
 	}
 	if err != nil {

@@ -98,6 +98,12 @@ func (ch *chain) segment(s *scan) {
 	}
 	c.recovered = append(c.recovered, s.recovered...)
 	c.chunks = append(c.chunks, s.findings...)
+	for file, end := range s.used {
+		c.used.add(file, end)
+	}
+	for file, end := range s.final {
+		c.final.add(file, end)
+	}
 	c.tombs = append(c.tombs, s.tombs...)
 	c.shreds = append(c.shreds, s.shreds...)
 }

@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -43,12 +46,72 @@ type scan struct {
 	outcomes    []string
 	recovered   []string
 	findings    []chunkFinding
+	used        chunkEnds
+	final       chunkEnds // of the close record
 }
 
 // A chunkFinding is about a chunk that a record refers to.
 type chunkFinding struct {
 	Finding
 	ref string
+}
+
+// chunkEnds says of each file of chunks where the last of them ends.
+type chunkEnds map[string]int64
+
+func (e chunkEnds) add(file string, end int64) { e[file] = max(e[file], end) }
+
+// closedEnds are those that the trail's own last record names: file, space and
+// size, in each line.
+func closedEnds(r *Record) chunkEnds {
+	ends := chunkEnds{}
+	for line := range strings.Lines(r.Detail["files"]) {
+		var file string
+		var end int64
+		if n, err := fmt.Sscanf(line, "%s %d", &file, &end); n == 2 && err == nil {
+			ends.add(file, end)
+		}
+	}
+	return ends
+}
+
+// beyond looks for what stands in c's files of chunks after all that c knows of
+// them. Not every chunk is in a record: what failed, or a crash, can come between.
+// A trail that was closed knows how long they were. Those of a trail that runs are
+// ahead of its lines.
+func (v *verifier) beyond(c *checked) error {
+	if c.running {
+		return nil
+	}
+	for _, store := range []string{payloadStore, "sealed", "keys"} {
+		entries, err := os.ReadDir(filepath.Join(c.Dir, store))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // what should be there is missed
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			file := store + "/" + e.Name()
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // a key that was shredded a moment ago
+			}
+			if err != nil {
+				return err
+			}
+			end, used := c.used[file]
+			more := info.Size() - max(end, c.final[file])
+			switch {
+			case more <= 0:
+			case c.closed && len(c.final) > 0, store == "keys" && used:
+				v.report(c, Extended, 0, 0, 0, 0, "%d bytes were added at the end of %s", more, file)
+			default:
+				c.Unknown = append(c.Unknown, fmt.Sprintf("%d bytes at the end of %s are in no record: something failed before it was written, or somebody added them", more, file))
+			}
+		}
+	}
+	return nil
 }
 
 // reading bounds how much is read of files that records refer to. References do
@@ -124,7 +187,10 @@ func (v *verifier) check(ctx context.Context, c *checked) (err error) {
 		return err
 	}
 	ch.finish()
-	return nil
+	if !ch.whole {
+		return nil // a record that is missed may have referred to it
+	}
+	return vanished(v.beyond(c))
 }
 
 // freeze takes the ends of the segments of a trail that grows, the last first: what
@@ -153,7 +219,7 @@ func vanished(err error) error {
 }
 
 func scanSegment(c *checked, n int) *scan {
-	s := &scan{n: n, rest: -1}
+	s := &scan{n: n, rest: -1, used: chunkEnds{}, final: chunkEnds{}}
 	if c.cut != nil && n > c.cut.Segment {
 		return s
 	}
@@ -235,6 +301,12 @@ func (s *scan) line(c *checked, h *hasher, enc *encoder, key, line []byte, off i
 		if r, err := ParseRecord(line); err == nil {
 			s.tombs = append(s.tombs, r)
 		}
+	case KindClose:
+		if r, err := ParseRecord(line); err == nil {
+			for file, end := range closedEnds(r) {
+				s.final.add(file, end)
+			}
+		}
 	case KindShredded:
 		if r, err := ParseRecord(line); err == nil {
 			s.shreds = append(s.shreds, r)
@@ -257,6 +329,7 @@ func (s *scan) chunks(c *checked, r *Record, off int64) {
 		if err != nil {
 			continue // another sink's reference
 		}
+		s.used.add(ref.file, ref.off+ref.length)
 		f := chunkFinding{Finding{Trail: c.Origin, First: r.Seq, Last: r.Seq, Segment: s.n, Offset: off}, text}
 		switch err := c.compareChunk(ref); {
 		case err == nil:

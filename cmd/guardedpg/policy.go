@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	driver "github.com/guardedpg/guardedpg"
@@ -24,7 +26,8 @@ decides as it does; "guardedpg policy test -h" and "explain -h" say more.
 
 pack prints a built-in pack of rules, or the names of all.
 
-Exit codes: 0 the file is right; 1 it is not; 2 wrong arguments.
+Exit codes: 0 the file is right; 1 it is not; 2 wrong arguments, or it could not
+be read.
 `
 
 func policyCommand(ctx context.Context, args []string, e env) int {
@@ -58,6 +61,9 @@ func policyCheck(path string, e env) int {
 	cfg, err := driver.LoadConfig(path)
 	if err != nil {
 		fmt.Fprintln(e.stderr, err)
+		if unread := (*fs.PathError)(nil); errors.As(err, &unread) {
+			return exitUsage
+		}
 		return exitFound
 	}
 	engine, err := guard.Compile(cfg.Policy)

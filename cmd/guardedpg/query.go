@@ -311,7 +311,7 @@ func tableRow(r *audit.Record) string {
 			who += " (not verified)"
 		}
 	}
-	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", r.Time.Format("2006-01-02 15:04:05.000"), r.Seq, r.Kind,
+	return fmt.Sprintf("%s\t%d\t%s\t%s\t%s\t%s", r.Time.Format("2006-01-02 15:04:05.000"), r.Seq, approve.Printable(string(r.Kind)),
 		approve.Printable(r.Statement), approve.Printable(who), approve.Printable(short(summary(r), 100)))
 }
 

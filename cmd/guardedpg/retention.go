@@ -29,7 +29,8 @@ const shredUsage = `usage: guardedpg shred --before TIME [--class CLASS] [FLAGS]
 
 Deletes the keys of a retention class for the days before TIME, and records that
 first, in a trail of its own. What was sealed under them can never be opened
-again, by nobody; the trails still verify.
+again, by nobody; the trails still verify. The keys of today stay while processes
+run that may seal with them: it then deletes none and says which process it is.
 
 Exit codes: 0 done, even if there was nothing to delete; 2 wrong arguments, or
 something could not be done.

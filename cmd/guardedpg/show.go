@@ -90,7 +90,7 @@ type story struct {
 }
 
 func (s *story) line(name, format string, args ...any) {
-	fmt.Fprintf(s.w, "  %-12s %s\n", name, approve.Printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(s.w, "  %-12s %s\n", approve.Printable(name), approve.Printable(fmt.Sprintf(format, args...)))
 }
 
 func (s *story) list(name string, list []string) {
@@ -116,7 +116,7 @@ func (s *story) tell(x audit.Entry) {
 		}
 	}
 	s.begun = true
-	fmt.Fprintf(s.w, "\n%s  %s  record %d of %s\n", r.Time.Format(time.RFC3339Nano), r.Kind, r.Seq, approve.Printable(r.Trail))
+	fmt.Fprintf(s.w, "\n%s  %s  record %d of %s\n", r.Time.Format(time.RFC3339Nano), approve.Printable(string(r.Kind)), r.Seq, approve.Printable(r.Trail))
 	if r.SQL != nil {
 		s.sql(x)
 	}
