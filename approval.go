@@ -317,11 +317,13 @@ func (r *run) digest(req approve.Request, settings []string, exact bool) string 
 	writeField(h, r.who.Subject())
 	// Row security may read the groups. What else is known of an identity counts by
 	// what it changes: another run of the same agent has other attributes.
+	writeField(h, fmt.Sprint(len(r.who.Groups())))
 	for _, group := range slices.Sorted(slices.Values(r.who.Groups())) {
 		writeField(h, group)
 	}
-	writeField(h, "gets")
+	writeField(h, fmt.Sprint(len(r.decision.Masks)))
 	for _, outputs := range r.decision.Masks {
+		writeField(h, fmt.Sprint(len(outputs)))
 		for i := range outputs {
 			writeField(h, fmt.Sprint(outputs[i].Masked()))
 		}

@@ -53,9 +53,7 @@
 // neither outcome nor refusal, and a seal.
 //
 // A trail that ended in good order has a "close" record and a seal without a
-// next key as its last two lines. The detail "files" of the close record may name the
-// files of chunks with their sizes, in lines of name, space and size: what stands
-// there beyond was added. A crash can leave bytes after the last line
+// next key as its last two lines. A crash can leave bytes after the last line
 // that are none: a torn write. They are kept. The tail that the successor names
 // is everything from the first byte that is not in a line of the chain to the
 // last byte that is not zero, over this and all later segments, each without its

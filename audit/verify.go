@@ -238,7 +238,6 @@ type checked struct {
 	recovered []string // incarnation and statement
 	chunks    []chunkFinding
 	used      chunkEnds // what records refer to
-	final     chunkEnds // what the last record says; empty where it says nothing
 	tombs     []*Record
 	shreds    []*Record
 	keys      map[string]bool // the files of keys, as it was before anything was read
@@ -274,7 +273,7 @@ func (v *verifier) find(dir string) error {
 		}
 		c := &checked{
 			id: name, hashes: map[uint64]Hash{}, want: map[uint64]bool{},
-			intents: map[string]bool{}, used: chunkEnds{}, final: chunkEnds{},
+			intents: map[string]bool{}, used: chunkEnds{},
 		}
 		c.Dir = trail
 		c.running = locked(filepath.Join(c.Dir, lockName))

@@ -101,9 +101,6 @@ func (ch *chain) segment(s *scan) {
 	for file, end := range s.used {
 		c.used.add(file, end)
 	}
-	for file, end := range s.final {
-		c.final.add(file, end)
-	}
 	c.tombs = append(c.tombs, s.tombs...)
 	c.shreds = append(c.shreds, s.shreds...)
 }

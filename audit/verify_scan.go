@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -47,7 +46,6 @@ type scan struct {
 	recovered   []string
 	findings    []chunkFinding
 	used        chunkEnds
-	final       chunkEnds // of the close record
 }
 
 // A chunkFinding is about a chunk that a record refers to.
@@ -61,24 +59,10 @@ type chunkEnds map[string]int64
 
 func (e chunkEnds) add(file string, end int64) { e[file] = max(e[file], end) }
 
-// closedEnds are those that the trail's own last record names: file, space and
-// size, in each line.
-func closedEnds(r *Record) chunkEnds {
-	ends := chunkEnds{}
-	for line := range strings.Lines(r.Detail["files"]) {
-		var file string
-		var end int64
-		if n, err := fmt.Sscanf(line, "%s %d", &file, &end); n == 2 && err == nil {
-			ends.add(file, end)
-		}
-	}
-	return ends
-}
-
-// beyond looks for what stands in c's files of chunks after all that c knows of
-// them. Not every chunk is in a record: what failed, or a crash, can come between.
-// A trail that was closed knows how long they were. Those of a trail that runs are
-// ahead of its lines.
+// beyond looks for what stands in c's files of chunks after all that records refer
+// to. Beyond a key there is nothing honest. Beyond payloads and originals there may
+// be: not every chunk came to a record, when something failed or a crash came
+// between. Those of a trail that runs are ahead of its lines.
 func (v *verifier) beyond(c *checked) error {
 	if c.running {
 		return nil
@@ -101,10 +85,10 @@ func (v *verifier) beyond(c *checked) error {
 				return err
 			}
 			end, used := c.used[file]
-			more := info.Size() - max(end, c.final[file])
+			more := info.Size() - end
 			switch {
 			case more <= 0:
-			case c.closed && len(c.final) > 0, store == "keys" && used:
+			case store == "keys" && used:
 				v.report(c, Extended, 0, 0, 0, 0, "%d bytes were added at the end of %s", more, file)
 			default:
 				c.Unknown = append(c.Unknown, fmt.Sprintf("%d bytes at the end of %s are in no record: something failed before it was written, or somebody added them", more, file))
@@ -219,7 +203,7 @@ func vanished(err error) error {
 }
 
 func scanSegment(c *checked, n int) *scan {
-	s := &scan{n: n, rest: -1, used: chunkEnds{}, final: chunkEnds{}}
+	s := &scan{n: n, rest: -1, used: chunkEnds{}}
 	if c.cut != nil && n > c.cut.Segment {
 		return s
 	}
@@ -300,12 +284,6 @@ func (s *scan) line(c *checked, h *hasher, enc *encoder, key, line []byte, off i
 	case KindTombstone:
 		if r, err := ParseRecord(line); err == nil {
 			s.tombs = append(s.tombs, r)
-		}
-	case KindClose:
-		if r, err := ParseRecord(line); err == nil {
-			for file, end := range closedEnds(r) {
-				s.final.add(file, end)
-			}
 		}
 	case KindShredded:
 		if r, err := ParseRecord(line); err == nil {
