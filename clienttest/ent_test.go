@@ -13,32 +13,32 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What ent's generated code is made of: a schema, and the calls into sqlgraph
-// that its builders make.
-var (
-	entCustomerID      = &schema.Column{Name: "id", Type: field.TypeInt, Increment: true}
-	entCustomerColumns = []*schema.Column{
-		entCustomerID,
+// entTables is the schema of what would be ent's generated code. They are made
+// for each run, since a migration writes to them.
+func entTables() (customers, orders *schema.Table) {
+	customerColumns := []*schema.Column{
+		{Name: "id", Type: field.TypeInt, Increment: true},
 		{Name: "name", Type: field.TypeString},
 		{Name: "email", Type: field.TypeString, Unique: true},
 		{Name: "plan", Type: field.TypeEnum, Enums: []string{"free", "paid"}, Default: "free"},
 		{Name: "settings", Type: field.TypeJSON, Nullable: true},
 	}
-	entCustomers    = &schema.Table{Name: "customers", Columns: entCustomerColumns, PrimaryKey: entCustomerColumns[:1]}
-	entOrderColumns = []*schema.Column{
+	customers = &schema.Table{Name: "customers", Columns: customerColumns, PrimaryKey: customerColumns[:1]}
+	orderColumns := []*schema.Column{
 		{Name: "id", Type: field.TypeInt, Increment: true},
 		{Name: "total", Type: field.TypeFloat64, SchemaType: map[string]string{dialect.Postgres: "numeric(10,2)"}},
 		{Name: "customer_orders", Type: field.TypeInt, Nullable: true},
 	}
-	entOrders = &schema.Table{
-		Name: "orders", Columns: entOrderColumns, PrimaryKey: entOrderColumns[:1],
-		Indexes: []*schema.Index{{Name: "order_total", Columns: entOrderColumns[1:2]}},
+	orders = &schema.Table{
+		Name: "orders", Columns: orderColumns, PrimaryKey: orderColumns[:1],
+		Indexes: []*schema.Index{{Name: "order_total", Columns: orderColumns[1:2]}},
 		ForeignKeys: []*schema.ForeignKey{{
-			Symbol: "orders_customers_orders", Columns: entOrderColumns[2:], RefTable: entCustomers,
-			RefColumns: entCustomerColumns[:1], OnDelete: schema.SetNull,
+			Symbol: "orders_customers_orders", Columns: orderColumns[2:], RefTable: customers,
+			RefColumns: customerColumns[:1], OnDelete: schema.SetNull,
 		}},
 	}
-)
+	return customers, orders
+}
 
 // A entCustomer is scanned as generated code does it.
 type entCustomer struct {
@@ -51,10 +51,11 @@ type entCustomer struct {
 var entClient = client{name: "ent", empty: true, held: map[string]int{"baseline.ddl": 4}, run: func(t *testing.T, db *sql.DB, saw *transcript) {
 	ctx := t.Context()
 	drv := entsql.OpenDB(dialect.Postgres, db)
+	customers, orders := entTables()
 	for range 2 { // the second time nothing is left to do
 		migrate, err := schema.NewMigrate(drv)
 		require.NoError(t, err)
-		require.NoError(t, migrate.Create(ctx, entCustomers, entOrders))
+		require.NoError(t, migrate.Create(ctx, customers, orders))
 	}
 
 	id := func() *sqlgraph.FieldSpec { return sqlgraph.NewFieldSpec("id", field.TypeInt) }
