@@ -56,6 +56,7 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 			// A schema's privileges are part of the effective path.
 			s.seen, s.path = v, nil
 			c.record.database.SystemID = v.snap.Server.SystemID
+			c.record.database.Prepare()
 		}
 		if err := s.ready(ctx, who); err != nil {
 			return nil, err

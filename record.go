@@ -213,6 +213,9 @@ func (p *plan) describe() {
 		p.redacted = text != p.sql
 		p.recorded.Text = text
 	}
+	if len(p.sql) <= maxCachedText {
+		p.recorded.Prepare()
+	}
 }
 
 func protectsAny(b *guard.Bound, cols analysis.Columns) bool {

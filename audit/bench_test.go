@@ -25,10 +25,12 @@ func benchRecords() (*Record, *Record) {
 	who := &Principal{Issuer: "https://idp.example.com", Subject: "agent-7", Groups: []string{"agents", "ci"}, Attributes: map[string]string{"run": "4711", "repo": "shop/api"}, Verified: true}
 	who.Prepare()
 	db := &Database{SystemID: "7301234567890123456", Name: "shop", User: "agent", BackendPID: 12345}
-	return &Record{Kind: KindIntent, Session: "c1", Statement: "c1-000001", Who: who, Database: db,
-			SQL: &SQL{Text: "select id, name, email from public.customers where id = $1", Fingerprint: "a0ead580058af585",
-				Args: []Arg{{Type: "int64", Value: "4711"}}, Classes: []string{"select"},
-				Facts: &Facts{Reads: []string{"public.customers.id", "public.customers.name", "public.customers.email"}}},
+	db.Prepare()
+	sql := &SQL{Text: "select id, name, email from public.customers where id = $1", Fingerprint: "a0ead580058af585",
+		Args: []Arg{{Type: "int64", Value: "4711"}}, Classes: []string{"select"},
+		Facts: &Facts{Reads: []string{"public.customers.id", "public.customers.name", "public.customers.email"}}}
+	sql.Prepare()
+	return &Record{Kind: KindIntent, Session: "c1", Statement: "c1-000001", Who: who, Database: db, SQL: sql,
 			Verdict: &Verdict{Verdict: "allow", Rule: "reads", Policy: "sha256:9c56cc51b374c3ba"}},
 		&Record{Kind: KindOutcome, Session: "c1", Statement: "c1-000001", Who: who, Database: db,
 			Outcome: &Outcome{OK: true, Tag: "SELECT 1", Rows: 1, Bytes: 64, Duration: 123456},

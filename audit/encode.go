@@ -34,16 +34,8 @@ func (e *encoder) line(b []byte, r *Record, seq uint64, prev Hash, now time.Time
 	if r.Who != nil {
 		b = e.principal(append(b, `,"who":`...), r.Who)
 	}
-	if d := r.Database; d != nil {
-		b = append(b, `,"database":{"system_id":`...)
-		b = appendString(b, d.SystemID)
-		b = append(b, `,"name":`...)
-		b = appendString(b, d.Name)
-		b = append(b, `,"user":`...)
-		b = appendString(b, d.User)
-		b = append(b, `,"backend_pid":`...)
-		b = strconv.AppendUint(b, uint64(d.BackendPID), 10)
-		b = append(b, '}')
+	if r.Database != nil {
+		b = appendDatabase(append(b, `,"database":`...), r.Database)
 	}
 	if r.SQL != nil {
 		b = appendSQL(b, r.SQL)
@@ -188,10 +180,28 @@ func (e *encoder) stringMap(b []byte, m map[string]string) []byte {
 	return append(b, '}')
 }
 
+func appendDatabase(b []byte, d *Database) []byte {
+	if d.form != nil {
+		return append(b, d.form...)
+	}
+	b = append(b, `{"system_id":`...)
+	b = appendString(b, d.SystemID)
+	b = append(b, `,"name":`...)
+	b = appendString(b, d.Name)
+	b = append(b, `,"user":`...)
+	b = appendString(b, d.User)
+	b = append(b, `,"backend_pid":`...)
+	b = strconv.AppendUint(b, uint64(d.BackendPID), 10)
+	return append(b, '}')
+}
+
 func appendSQL(b []byte, s *SQL) []byte {
 	b = append(b, `,"sql":{`...)
-	b = appendExact(b, `"text`, s.Text)
-	b = optString(b, `,"fingerprint":`, s.Fingerprint)
+	if s.head != nil {
+		b = append(b, s.head...)
+	} else {
+		b = s.appendHead(b)
+	}
 	if len(s.Args) > 0 {
 		b = append(b, `,"args":[`...)
 		for i := range s.Args {
@@ -211,6 +221,22 @@ func appendSQL(b []byte, s *SQL) []byte {
 		b = append(b, ']')
 	}
 	b = optString(b, `,"sealed":`, s.Sealed)
+	if s.head != nil {
+		b = append(b, s.tail...)
+	} else {
+		b = s.appendTail(b)
+	}
+	return append(b, '}')
+}
+
+// appendHead appends the members before those that differ from one run to the next.
+func (s *SQL) appendHead(b []byte) []byte {
+	b = appendExact(b, `"text`, s.Text)
+	return optString(b, `,"fingerprint":`, s.Fingerprint)
+}
+
+// appendTail appends the members after them.
+func (s *SQL) appendTail(b []byte) []byte {
 	if f := s.Facts; f != nil {
 		// The first member has no comma before it: write all, then drop it.
 		b = append(b, `,"facts":`...)
@@ -226,8 +252,7 @@ func appendSQL(b []byte, s *SQL) []byte {
 		b[open] = '{'
 		b = append(b, '}')
 	}
-	b = optStrings(b, `,"classes":`, s.Classes)
-	return append(b, '}')
+	return optStrings(b, `,"classes":`, s.Classes)
 }
 
 func appendOutcome(b []byte, o *Outcome) []byte {
@@ -324,7 +349,7 @@ func appendHeads(b []byte, heads []Head) []byte {
 func appendExact(b []byte, name, s string) []byte {
 	b = append(b, name...)
 	if utf8.ValidString(s) {
-		return appendValid(append(b, `":`...), s)
+		return appendString(append(b, `":`...), s)
 	}
 	b = append(b, `_base64":"`...)
 	b = slices.Grow(b, base64.StdEncoding.EncodedLen(len(s)))

@@ -122,6 +122,15 @@ type Database struct {
 	Name       string `json:"name"`
 	User       string `json:"user"`
 	BackendPID uint32 `json:"backend_pid"`
+
+	form []byte // what Prepare made
+}
+
+// Prepare makes the stored form of d once, for all records that share d. Whoever
+// changes d after that must call it again.
+func (d *Database) Prepare() {
+	d.form = nil
+	d.form = appendDatabase(nil, d)
 }
 
 // SQL is a statement and its arguments. Text is byte-exact: the sink stores it
@@ -135,6 +144,15 @@ type SQL struct {
 	Sealed      string   `json:"sealed,omitempty"` // reference of the sealed original, see Sealer
 	Facts       *Facts   `json:"facts,omitempty"`
 	Classes     []string `json:"classes,omitempty"`
+
+	head, tail []byte // what Prepare made
+}
+
+// Prepare makes the stored form of Text, Fingerprint, Facts and Classes once, for
+// all copies of s. Whoever changes one of these after that must call it again;
+// Args and Sealed are free.
+func (s *SQL) Prepare() {
+	s.head, s.tail = s.appendHead(nil), s.appendTail(nil)
 }
 
 // Arg is one argument: its text, or a mark that it was sealed with the statement.
