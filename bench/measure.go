@@ -97,8 +97,6 @@ func (r *runner) run(ctx context.Context, w workload) (_ *result, err error) {
 			continue
 		}
 		e := &entrant{contestant: c, dsn: dsn, p: w.protection}
-		ctx := pprof.WithLabels(ctx, pprof.Labels("contestant", e.name))
-		pprof.SetGoroutineLabels(ctx) // those that it starts inherit them
 		entrants = append(entrants, e)
 		if err := e.start(ctx, w); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
@@ -121,8 +119,6 @@ func (r *runner) run(ctx context.Context, w workload) (_ *result, err error) {
 		for i := range entrants {
 			// Each goes first, second ... equally often.
 			e := entrants[(i+round)%len(entrants)]
-			ctx := pprof.WithLabels(ctx, pprof.Labels("contestant", e.name))
-			pprof.SetGoroutineLabels(ctx)
 			if w.fresh > 0 {
 				if err := e.stop(); err != nil && !errors.Is(err, errUnrecorded) {
 					return nil, fmt.Errorf("%s: %w", e.name, err)
@@ -165,8 +161,9 @@ func (r *runner) fill(ctx context.Context, w workload, e *entrant) (int, error) 
 
 // sample does so many operations and returns what a unit cost.
 func (r *runner) sample(ctx context.Context, w workload, e *entrant, ops int) (sample, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancelCause(pprof.WithLabels(ctx, pprof.Labels("contestant", e.name)))
 	defer cancel(nil)
+	pprof.SetGoroutineLabels(ctx) // those that it starts inherit them
 	var left atomic.Int64
 	left.Store(int64(ops))
 	work := func() {
