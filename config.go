@@ -34,9 +34,12 @@ type Config struct {
 	StdlibOptions []stdlib.OptionOpenDB
 	// Connector is one made by stdlib.GetConnector, with its options. Its
 	// connections must have no handlers of notices, notifications and errors:
-	// the guard could not stand before them. Default: nil.
+	// the guard could not stand before them. Its hooks may change a session, so
+	// each time that one is taken from the pool its settings are made anew, which
+	// is a round trip before its first statement: where there are no hooks, prefer
+	// DSN or ConnConfig. Default: nil.
 	Connector driver.Connector
-	// Pool is a pgxpool; what Connector says of handlers holds. The guard
+	// Pool is a pgxpool; what Connector says of handlers and hooks holds. The guard
 	// does not close it. Default: nil.
 	Pool *pgxpool.Pool
 

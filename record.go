@@ -97,11 +97,17 @@ func notRecorded(r *run, err error) error {
 	return e
 }
 
-// recordIdentity writes who asks, the first time that this process meets the
-// credential.
-func (r *run) recordIdentity() error {
+// meet sets who asks. A program may make the same identity anew for each statement:
+// of equal ones the run gets that which this process met first, and which is
+// recorded then.
+func (r *run) meet(who identity.Identity) error {
 	c := &r.conn.record
-	if c.who == r.who || !r.conn.connector.met.first(r.who) {
+	if c.who.Equal(who) {
+		r.who = c.who
+		return nil
+	}
+	var first bool
+	if r.who, first = r.conn.connector.met.meet(who); !first {
 		return nil
 	}
 	c.next(audit.KindIdentity, r)
@@ -121,28 +127,36 @@ func (r *run) recordStranger(err error) {
 	c.write(r)
 }
 
-// acquaintances are the identities that were recorded. The zero value is ready;
-// it is safe for concurrent use.
+// acquaintances are the identities that were recorded. The zero value is ready; it
+// is safe for concurrent use.
 type acquaintances struct {
 	mu   sync.Mutex
-	seen map[identity.Identity]bool
+	seen map[acquaintance][]identity.Identity // mostly one
+	n    int                                  // of all of them
+}
+
+type acquaintance struct {
+	issuer, subject string
+	expires         int64
 }
 
 // maxAcquaintances bounds what is remembered: each token is an identity of its own.
 const maxAcquaintances = 1024
 
-// first reports whether who is new.
-func (a *acquaintances) first(who identity.Identity) bool {
+// meet returns who, or the equal one that was met before.
+func (a *acquaintances) meet(who identity.Identity) (known identity.Identity, first bool) {
+	k := acquaintance{who.Issuer(), who.Subject(), who.Expires().UnixNano()}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.seen[who] {
-		return false
+	if i := slices.IndexFunc(a.seen[k], who.Equal); i >= 0 {
+		return a.seen[k][i], false
 	}
-	if a.seen == nil || len(a.seen) >= maxAcquaintances {
-		a.seen = map[identity.Identity]bool{}
+	if a.seen == nil || a.n >= maxAcquaintances {
+		a.seen, a.n = map[acquaintance][]identity.Identity{}, 0
 	}
-	a.seen[who] = true
-	return true
+	a.seen[k] = append(a.seen[k], who)
+	a.n++
+	return who, true
 }
 
 // sqlRecord is the recorded form of a plan's text, without arguments.

@@ -97,8 +97,7 @@ func (c *Conn) begin(ctx context.Context, sql string) (*run, error) {
 		r.recordStranger(err)
 		return nil, r.refused(err)
 	}
-	r.who = who
-	if err := r.recordIdentity(); err != nil {
+	if err := r.meet(who); err != nil {
 		return nil, r.refused(err)
 	}
 	if err := c.readsAlike(); err != nil {

@@ -1,10 +1,14 @@
 package guardedpg_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"net"
+	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/guardedpg/guardedpg"
@@ -49,4 +53,31 @@ func open(t *testing.T, cfg guardedpg.Config) *sql.DB {
 
 func allowRule(name, when string) guard.Rule {
 	return guard.Rule{Name: name, When: when, Then: guard.Allow}
+}
+
+// watched returns a connection's configuration that counts the messages with a text.
+func watched(t *testing.T, dsn, text string) (*pgx.ConnConfig, *atomic.Int64) {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(dsn)
+	require.NoError(t, err)
+	var sent atomic.Int64
+	dial := cfg.DialFunc
+	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		return watchedConn{c, text, &sent}, err
+	}
+	return cfg, &sent
+}
+
+type watchedConn struct {
+	net.Conn
+	text string
+	sent *atomic.Int64
+}
+
+func (c watchedConn) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(c.text)) {
+		c.sent.Add(1)
+	}
+	return c.Conn.Write(b)
 }

@@ -92,6 +92,19 @@ func (i Identity) Same(j Identity) bool {
 		i.p.claims.Issuer == j.p.claims.Issuer && i.p.claims.Subject == j.p.claims.Subject
 }
 
+// Equal reports whether i and j say the same in everything: the same principal
+// with the same groups, name, attributes and end of the proof, or both nobody.
+func (i Identity) Equal(j Identity) bool {
+	if i.p == j.p {
+		return true
+	}
+	if !i.Same(j) {
+		return false
+	}
+	a, b := &i.p.claims, &j.p.claims
+	return a.Name == b.Name && a.Expires.Equal(b.Expires) && slices.Equal(a.Groups, b.Groups) && maps.Equal(a.Attributes, b.Attributes)
+}
+
 // In reports whether i is in group.
 func (i Identity) In(group string) bool { return slices.Contains(i.claims().Groups, group) }
 

@@ -49,6 +49,30 @@ func TestSame(t *testing.T) {
 	require.True(t, forged.Verified())
 }
 
+func TestEqual(t *testing.T) {
+	claims := identity.Claims{Issuer: "i", Subject: "s", Name: "n", Groups: []string{"a", "b"},
+		Attributes: map[string]string{"run": "1"}, Expires: time.Unix(1e9, 0)}
+	a := identity.New(claims)
+	require.True(t, a.Equal(identity.New(claims)))
+	require.True(t, identity.Identity{}.Equal(identity.Identity{}))
+	require.False(t, a.Equal(identity.Identity{}))
+	require.False(t, identity.Identity{}.Equal(a))
+	for what, change := range map[string]func(*identity.Claims){
+		"issuer":     func(c *identity.Claims) { c.Issuer = "j" },
+		"subject":    func(c *identity.Claims) { c.Subject = "t" },
+		"name":       func(c *identity.Claims) { c.Name = "m" },
+		"groups":     func(c *identity.Claims) { c.Groups = []string{"a"} },
+		"order":      func(c *identity.Claims) { c.Groups = []string{"b", "a"} },
+		"attributes": func(c *identity.Claims) { c.Attributes = map[string]string{"run": "2"} },
+		"expires":    func(c *identity.Claims) { c.Expires = time.Unix(1e9+1, 0) },
+	} {
+		c := claims
+		change(&c)
+		require.False(t, a.Equal(identity.New(c)), what)
+	}
+	require.False(t, identity.Development("s").Equal(identity.New(identity.Claims{Issuer: "development", Subject: "s"})))
+}
+
 func TestContextCarries(t *testing.T) {
 	i := identity.Development("dev", "dba")
 	ctx := identity.NewContext(context.Background(), i)
