@@ -97,6 +97,9 @@ func Analyze(ctx context.Context, sql string, snap *catalog.Snapshot, s Session)
 		if a.tooDeep {
 			return nil, &ParseError{Reason: fmt.Sprintf("its WITH queries refer to one another more than %d deep", maxWithDepth), Position: -1, Bound: true}
 		}
+		if a.pathSet && a.pathUsed {
+			p.unknown("it sets search_path while code runs that goes by it", -1)
+		}
 		if a.steps >= maxSteps {
 			p.exhaust(tooLarge)
 		}

@@ -76,6 +76,9 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 		p.rec.st.Classes |= SequenceSet
 	}
 	passed := p.combine(0, args...)
+	for _, a := range args { // array_position and its kin compare
+		p.compared(a)
+	}
 	if !total[f.Name] {
 		p.probe(passed.src)
 	}
@@ -213,7 +216,7 @@ func (p *part) setting(name []string, args []*pg.Node) {
 	}
 	setting, ok := constantText(args[0])
 	if !ok {
-		p.rec.st.Names, p.rec.st.Tag = true, true
+		p.rec.st.Names, p.rec.st.Tag, p.a.pathSet = true, true, true
 		p.effect(SessionForbidden, "sets a setting whose name is not known")
 		return
 	}

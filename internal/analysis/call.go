@@ -46,7 +46,7 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		p.test(p.combine(0, args...).src)
 	}
 	if fc.AggFilter != nil {
-		p.testExpr(fc.AggFilter, sc)
+		p.predicate(fc.AggFilter, sc)
 	}
 	frame := constant(0)
 	if fc.Over != nil {
@@ -54,7 +54,7 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 	}
 	p.a.called = nil
 	if fc.AggStar {
-		return p.framed(p.aggregateResult(name, args, constant(int8OID)), frame, sc)
+		return p.framed(p.starAggregate(name, loc), frame, sc)
 	}
 	if len(name) == 1 && len(args) == 1 && argNames[0] == "" && fc.Funcformat != pg.CoercionForm_COERCE_SQL_SYNTAX {
 		// f(x) is also x.f for a row x (manual, section 8.16.5); a column wins.
@@ -348,7 +348,7 @@ func (p *part) call(f *catalog.Function, args []value, loc int) value {
 		v := p.plpgsql(f, args, nil)
 		p.domainChecks(f.Result, v)
 		if v.set {
-			v.rows = p.combine(0, args...).src
+			v.rows = v.rows.Union(p.combine(0, args...).src)
 		}
 		return v
 	}
@@ -412,7 +412,13 @@ func (p *part) defaultExprs(f *catalog.Function) []field {
 	}
 	q := p.within("defaults of function "+funcName(f), f.OID, definitionNames(p.a.snap), nil)
 	q.defined = true
-	return q.query(tree.Stmts[0].Stmt.GetSelectStmt(), nil)
+	cols := slices.Clone(q.query(tree.Stmts[0].Stmt.GetSelectStmt(), nil))
+	for i := range cols {
+		if at := len(f.Args) - len(cols) + i; at >= 0 {
+			cols[i].value = q.coerce(cols[i].value, f.Args[at], 'a')
+		}
+	}
+	return cols
 }
 
 // result returns a value of the function's result type computed from args.
@@ -484,18 +490,22 @@ func (p *part) resultType(f *catalog.Function, args []value) catalog.OID {
 	return 0
 }
 
-// aggregateResult is count(*) and what else takes a star.
-func (p *part) aggregateResult(name []string, args []value, v value) value {
-	v.how = Count
-	if qualified(name) != "count" && qualified(name) != "pg_catalog.count" {
-		fs := p.names.functions(name)
-		for _, f := range fs {
-			if !p.isBuiltin(f) {
-				p.call(f, args, -1)
-			}
+// starAggregate is count(*) and its kin: aggregates without arguments.
+func (p *part) starAggregate(name []string, loc int) value {
+	var results []value
+	for _, f := range p.names.functions(name) {
+		if f.Kind == 'a' && len(f.Args) == 0 {
+			results = append(results, p.call(f, nil, loc))
 		}
 	}
-	return v
+	switch len(results) {
+	case 0:
+		p.unknown("no aggregate "+qualified(name)+" takes *", loc)
+		return opaque(nil)
+	case 1:
+		return results[0]
+	}
+	return p.either(commonType(results), results...)
 }
 
 // aggregate returns what an aggregate computes: its functions called with the
@@ -524,9 +534,6 @@ func (p *part) aggregate(f *catalog.Function, args []value, loc int) value {
 		v.typ = typ
 	} else if p.isBuiltin(f) {
 		p.builtinCall(f, args, loc)
-		for _, a := range args { // min, max
-			p.compared(a)
-		}
 	}
 	switch v.how {
 	case Opaque:
@@ -537,6 +544,24 @@ func (p *part) aggregate(f *catalog.Function, args []value, loc int) value {
 	}
 	v.known, v.origin = true, Column{}
 	return v
+}
+
+// partTypes returns the types of the columns of a function that returns rows,
+// of which v is one.
+func (p *part) partTypes(f *catalog.Function, v value) []catalog.OID {
+	var types []catalog.OID
+	if rel := p.rowRelation(f.Result); rel != nil {
+		for _, c := range rel.Columns {
+			if !c.Dropped {
+				types = append(types, c.Type)
+			}
+		}
+		return types
+	}
+	for _, o := range v.fields {
+		types = append(types, o.typ)
+	}
+	return types
 }
 
 // parameterValues are the arguments of an SQL function: $1 and names.
@@ -566,15 +591,18 @@ func (v parameterValues) named(parts []string) (value, bool) {
 	return value{}, false
 }
 
-// bodyNames returns what names mean in a function's body: along the path that
-// it sets itself, or the caller's.
-func (p *part) bodyNames(f *catalog.Function) namer {
+// bodyPath returns the search path of a function's body, and of what it calls:
+// what it sets itself, or the caller's.
+func (p *part) bodyPath(f *catalog.Function) []string {
 	for _, s := range f.Settings {
 		if path, ok := strings.CutPrefix(s, "search_path="); ok {
-			return newPathNames(p.a.snap, splitPath(path, p.a.sess.Path))
+			return splitPath(path, p.a.sess.Path)
 		}
 	}
-	return newPathNames(p.a.snap, p.a.sess.Path)
+	if p.search != nil {
+		return p.search
+	}
+	return p.a.sess.Path
 }
 
 // splitPath parses the value of a search_path setting.
@@ -616,7 +644,8 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 	if p.expanding(f.OID) {
 		return p.recursion(f, args)
 	}
-	body, names := f.Source, p.bodyNames(f)
+	body, path := f.Source, p.bodyPath(f)
+	names := p.a.pathNames(path)
 	if f.Body != "" {
 		body, names = f.Body, definitionNames(p.a.snap)
 	}
@@ -644,6 +673,7 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 		typed = append(slices.Clip(typed[:n-1]), rest)
 	}
 	q := p.within("function "+funcName(f), f.OID, names, parameterValues{f.Name, f.ArgNames, typed})
+	q.search = path
 	var cols []field
 	returns := false
 	p.a.rows = nil
@@ -656,7 +686,7 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 		return constant(f.Result)
 	}
 	if len(cols) == 1 {
-		c := cols[0].value
+		c := q.coerce(cols[0].value, f.Result, 'a')
 		if c.fields != nil && (v.fields != nil || p.rowRelation(f.Result) != nil) {
 			cols = c.fields
 		} else if v.fields == nil && p.rowRelation(f.Result) == nil {
@@ -673,7 +703,13 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 			return c
 		}
 	}
-	r := p.row(f.Result, slices.Clone(cols))
+	cols = slices.Clone(cols)
+	for i, t := range p.partTypes(f, v) {
+		if i < len(cols) {
+			cols[i].value = q.coerce(cols[i].value, t, 'a')
+		}
+	}
+	r := p.row(f.Result, cols)
 	r.set, r.rows = f.ReturnsSet, nil
 	if r.set {
 		r.rows = rows
@@ -793,7 +829,11 @@ func (p *part) operator(name []string, args []value, loc int) value {
 		for _, a := range args { // rows, arrays and ranges are compared part by part
 			p.compared(a)
 		}
-		v := derived(p.combine(typ, args...))
+		vs := args
+		for _, o := range fits {
+			vs = append(slices.Clip(vs), p.coercions(p.a.snap.Function(o.Function), args)...)
+		}
+		v := derived(p.combine(typ, vs...))
 		if !compares[bare] && !(bare == "||" && typ == textOID) {
 			p.probe(v.src)
 		}
@@ -922,9 +962,13 @@ func (p *part) cast(v value, to catalog.OID, name *pg.TypeName, context byte) va
 	}
 	fields := v.fields
 	vs := []value{v}
-	for _, f := range p.castFunctions(v, to, context) {
-		vs = append(vs, p.call(f, []value{v}, -1))
-		fields = nil
+	if casts := p.casts(v, to, context); len(casts) > 0 {
+		vs, fields = append(vs, casts...), nil
+	}
+	rel := p.rowRelation(to)
+	if rel != nil && fields != nil {
+		fields = p.castParts(v, rel, context)
+		vs = append(vs, fieldValues(fields)...)
 	}
 	p.domainChecks(to, v)
 	r := derived(p.combine(to, vs...))
@@ -933,29 +977,98 @@ func (p *part) cast(v value, to catalog.OID, name *pg.TypeName, context byte) va
 	default:
 		p.probe(r.src)
 	}
-	if rel := p.rowRelation(to); rel != nil && fields != nil {
-		i := 0
-		for _, c := range rel.Columns {
-			if c.Dropped {
-				continue
-			}
-			if i < len(fields) {
-				f := derived(fields[i].value)
-				f.typ = c.Type
-				r.fields = append(r.fields, field{c.Name, f})
-			}
-			i++
-		}
-	} else if to == recordOID {
+	if rel != nil || to == recordOID {
 		r.fields = fields
 	}
 	return r
 }
 
+// castParts returns the parts of a row as a cast to rel's row type makes them:
+// by their names where v is of a type that inherits from it, else by their
+// places.
+func (p *part) castParts(v value, rel *catalog.Relation, context byte) []field {
+	var from []string // the names of v's parts, in their order
+	if child := p.rowRelation(v.typ); p.inherits(child, rel) {
+		for _, c := range child.Columns {
+			if !c.Dropped {
+				from = append(from, c.Name)
+			}
+		}
+	}
+	var parts []field
+	i := 0
+	for _, c := range rel.Columns {
+		if c.Dropped {
+			continue
+		}
+		at := i
+		if from != nil {
+			at = slices.Index(from, c.Name)
+		}
+		if at >= 0 && at < len(v.fields) {
+			f := derived(p.coerce(v.fields[at].value, c.Type, context))
+			f.typ = c.Type
+			parts = append(parts, field{c.Name, f})
+		}
+		i++
+	}
+	return parts
+}
+
+// inherits reports whether rows of child are rows of parent too.
+func (p *part) inherits(child, parent *catalog.Relation) bool {
+	return child != nil && parent != nil && child != parent && slices.Contains(p.a.snap.Ancestors(child.OID), parent)
+}
+
+// coerce returns v where the server makes it a value of a type by itself: by
+// the casts of a context, which may call functions. Nothing else of v changes.
+func (p *part) coerce(v value, to catalog.OID, context byte) value {
+	if v.typ == to || anyTypes[to] {
+		return v
+	}
+	if p.inherits(p.rowRelation(v.typ), p.rowRelation(to)) {
+		return p.cast(v, to, nil, context)
+	}
+	casts := p.casts(v, to, context)
+	if len(casts) == 0 {
+		return v
+	}
+	return derived(p.combine(to, append(casts, v)...))
+}
+
+// casts calls the functions that a cast of v to a type may call.
+func (p *part) casts(v value, to catalog.OID, context byte) []value {
+	var results []value
+	for _, f := range p.castFunctions(v, to, context) {
+		of := v
+		if of.typ == 0 && len(f.Args) > 0 {
+			of.typ = f.Args[0]
+		}
+		results = append(results, p.call(f, []value{of}, -1))
+	}
+	return results
+}
+
+type ownCastsKey struct{}
+
+// ownCasts returns the casts by functions that are not built in, by target.
+func (a *analyzer) ownCasts() map[catalog.OID][]*catalog.Cast {
+	return a.snap.Memo(ownCastsKey{}, func() any {
+		p, all := &part{a: a}, map[catalog.OID][]*catalog.Cast{}
+		for c := range a.snap.Casts() {
+			if f := a.snap.Function(c.Function); f != nil && !p.isBuiltin(f) {
+				all[c.Target] = append(all[c.Target], c)
+			}
+		}
+		return all
+	}).(map[catalog.OID][]*catalog.Cast)
+}
+
 // castFunctions returns the functions that are not built in and that a cast of
 // v to a type may call. A value of unknown type may be of any type that has one.
 func (p *part) castFunctions(v value, to catalog.OID, context byte) []*catalog.Function {
-	if v.untyped {
+	own := p.a.ownCasts()
+	if v.untyped || len(own) == 0 {
 		return nil
 	}
 	from, base := p.baseType(v.typ), p.baseType(to)
@@ -963,35 +1076,58 @@ func (p *part) castFunctions(v value, to catalog.OID, context byte) []*catalog.F
 		from, base = p.baseType(ft.Element), p.baseType(tt.Element)
 	}
 	var out []*catalog.Function
-	for _, c := range p.a.snap.CastsTo(base) {
-		if c.Function == 0 || v.typ != 0 && c.Source != from && c.Source != v.typ || context == 'i' && c.Context != 'i' {
+	for _, c := range own[base] {
+		if v.typ != 0 && c.Source != from && c.Source != v.typ || context != 'e' && c.Context != 'i' && c.Context != context {
 			continue
 		}
-		if f := p.a.snap.Function(c.Function); f != nil && !p.isBuiltin(f) {
-			out = append(out, f)
+		out = append(out, p.a.snap.Function(c.Function))
+	}
+	return out
+}
+
+// coerceArgs brings arguments to the types of the parameters.
+func (p *part) coerceArgs(f *catalog.Function, args []value) []value {
+	if out := p.coercions(f, args); out != nil {
+		return out
+	}
+	return args
+}
+
+// coercions is coerceArgs where nil says that no cast of somebody's own is
+// called for that.
+func (p *part) coercions(f *catalog.Function, args []value) []value {
+	var out []value
+	for i, a := range args {
+		param, context := catalog.OID(0), byte('i')
+		switch last := len(f.Args) - 1; {
+		case i > last && f.Variadic == 0:
+			continue
+		case f.Variadic == 0 || i < last || p.a.isArray(a.typ):
+			param = f.Args[min(i, last)]
+		default:
+			param = f.Variadic
+		}
+		if anyTypes[param] {
+			if f.Language != "sql" || !p.isBuiltin(f) {
+				continue
+			}
+			// anytextcat, textanycat, quote_literal and quote_nullable: their
+			// bodies cast it to text.
+			param, context = textOID, 'e'
+		}
+		if c := p.coerce(a, param, context); c.typ != a.typ {
+			if out == nil {
+				out = slices.Clone(args)
+			}
+			out[i] = c
 		}
 	}
 	return out
 }
 
-// coerceArgs calls the implicit casts that are not built in.
-func (p *part) coerceArgs(f *catalog.Function, args []value) []value {
-	var out []value
-	for i, a := range args {
-		if i >= len(f.Args) || a.typ == 0 || a.typ == f.Args[i] || anyTypes[f.Args[i]] {
-			continue
-		}
-		if fs := p.castFunctions(a, f.Args[i], 'i'); len(fs) > 0 {
-			if out == nil {
-				out = slices.Clone(args)
-			}
-			out[i] = p.cast(a, f.Args[i], nil, 'i')
-		}
-	}
-	if out == nil {
-		return args
-	}
-	return out
+func (a *analyzer) isArray(t catalog.OID) bool {
+	typ := a.snap.Type(t)
+	return typ != nil && typ.Element != 0
 }
 
 // inJSON returns values as they stand in JSON that is made of them: the server
@@ -1023,12 +1159,7 @@ func (p *part) inJSON(vs []value) []value {
 // jsonCasts returns the casts to json that are not built in and that JSON made
 // of v may call. Where types are not known, it may call any.
 func (p *part) jsonCasts(v value) []*catalog.Cast {
-	var all []*catalog.Cast
-	for _, c := range p.a.snap.CastsTo(jsonOID) {
-		if f := p.a.snap.Function(c.Function); f != nil && !p.isBuiltin(f) {
-			all = append(all, c)
-		}
-	}
+	all := p.a.ownCasts()[jsonOID]
 	if len(all) == 0 || v.untyped {
 		return nil
 	}
@@ -1043,7 +1174,7 @@ func (p *part) jsonCasts(v value) []*catalog.Cast {
 		}
 	}
 	look(v)
-	return slices.DeleteFunc(all, func(c *catalog.Cast) bool { return !unknown && !made[c.Source] })
+	return slices.DeleteFunc(slices.Clone(all), func(c *catalog.Cast) bool { return !unknown && !made[c.Source] })
 }
 
 // domainChecks records what the check constraints of a domain evaluate when v

@@ -208,9 +208,14 @@ func (c *cte) columns(p *part, cols []field, names []string) []field {
 		add(s.SearchSeqColumn, of(s.SearchColList))
 	}
 	if s := c.node.CycleClause; s != nil {
-		mark := of(s.CycleColList)
-		add(s.CycleMarkColumn, mark)
-		add(s.CyclePathColumn, mark)
+		path := of(s.CycleColList)
+		for _, name := range strs(s.CycleColList) {
+			p.compared(named(cols, name))
+		}
+		mark := p.choose([]*pg.Node{s.CycleMarkValue, s.CycleMarkDefault}, nil)
+		p.operator([]string{"<>"}, []value{mark, mark}, -1)
+		add(s.CycleMarkColumn, p.combine(mark.typ, mark, path))
+		add(s.CyclePathColumn, path)
 	}
 	return cols
 }

@@ -135,7 +135,8 @@ func computed(snap *catalog.Snapshot, rel *catalog.Relation) []edge {
 		if c.Generated != 0 {
 			sc.items = []*item{single(p.relationSource(rel, rel.Name))}
 		}
-		add(Column{rel.OID, c.Num}, p.check("default of "+relName(rel)+"."+c.Name, rel.OID, c.Default, sc, nil).src)
+		v := p.check("default of "+relName(rel)+"."+c.Name, rel.OID, c.Default, sc, nil)
+		add(Column{rel.OID, c.Num}, p.coerce(v, c.Type, 'a').src)
 	}
 	if !interesting {
 		return out

@@ -144,7 +144,7 @@ func (p *part) insert(s *pg.InsertStmt, around *scope) ([]field, bool) {
 		excluded.whole = p.row(rel.RowType, excluded.cols)
 		up := &scope{outer: sc.outer, ctes: sc.ctes, items: []*item{single(src), {sources: []*source{excluded}}}}
 		p.infer(oc.Infer, up)
-		p.testExpr(oc.WhereClause, up)
+		p.predicate(oc.WhereClause, up)
 		again := map[int16]value{}
 		p.assignments(rel, oc.TargetList, up, again)
 		p.use(rel.OID, Update, slices.Collect(maps.Keys(again)))
@@ -169,7 +169,7 @@ func (p *part) infer(i *pg.InferClause, sc *scope) {
 			p.testExpr(e.Expr, sc)
 		}
 	}
-	p.testExpr(i.WhereClause, sc)
+	p.predicate(i.WhereClause, sc)
 }
 
 // assign records that a target of an INSERT or UPDATE gets v.
@@ -182,9 +182,7 @@ func (p *part) assign(rel *catalog.Relation, rt *pg.ResTarget, v value, assigned
 	if len(rt.Indirection) > 0 {
 		// A part of the column: the rest of the old value stays.
 		part := p.partType(c.Type, rt.Indirection)
-		for _, f := range p.castFunctions(v, part, 'a') {
-			v = p.combine(part, v, p.call(f, []value{v}, -1))
-		}
+		v = p.coerce(v, part, 'a')
 		p.domainChecks(part, v)
 		v = derived(v)
 		v.typ, v.fields = c.Type, nil
@@ -212,9 +210,7 @@ func (p *part) partType(t catalog.OID, ind []*pg.Node) catalog.OID {
 }
 
 func (p *part) assignTo(rel *catalog.Relation, c catalog.Column, v value, assigned map[int16]value) {
-	for _, f := range p.castFunctions(v, c.Type, 'a') {
-		v = p.combine(c.Type, v, p.call(f, []value{v}, -1))
-	}
+	v = p.coerce(v, c.Type, 'a')
 	p.domainChecks(c.Type, v)
 	if v.how == Opaque {
 		p.unknown("what is written to "+relName(rel)+"."+c.Name+" is not known", -1)
@@ -236,8 +232,8 @@ func (p *part) assignments(rel *catalog.Relation, list []*pg.Node, sc *scope, as
 		}
 		for _, i := range rt.Indirection {
 			if idx := i.GetAIndices(); idx != nil {
-				p.testExpr(idx.Lidx, sc)
-				p.testExpr(idx.Uidx, sc)
+				p.testAs(int4OID, idx.Lidx, sc)
+				p.testAs(int4OID, idx.Uidx, sc)
 			}
 		}
 		if m := rt.Val.GetMultiAssignRef(); m != nil {
@@ -278,7 +274,7 @@ func (p *part) update(s *pg.UpdateStmt, around *scope) ([]field, bool) {
 	}
 	sc.items = append(sc.items, single(src))
 	p.from(s.FromClause, sc)
-	p.testExpr(s.WhereClause, sc)
+	p.predicate(s.WhereClause, sc)
 	assigned := map[int16]value{}
 	p.assignments(rel, s.TargetList, sc, assigned)
 	p.use(rel.OID, Update, slices.Collect(maps.Keys(assigned)))
@@ -297,7 +293,7 @@ func (p *part) delete(s *pg.DeleteStmt, around *scope) ([]field, bool) {
 	}
 	sc.items = append(sc.items, single(src))
 	p.from(s.UsingClause, sc)
-	p.testExpr(s.WhereClause, sc)
+	p.predicate(s.WhereClause, sc)
 	p.use(rel.OID, Delete, nil)
 	p.bound(rel, Delete, s.WhereClause, sc, len(s.UsingClause) > 0)
 	p.fire(rel, Delete, nil, sc)
@@ -316,10 +312,10 @@ func (p *part) merge(s *pg.MergeStmt, around *scope) {
 	if from != nil {
 		sc.items = append(sc.items, from)
 	}
-	p.testExpr(s.JoinCondition, sc)
+	p.predicate(s.JoinCondition, sc)
 	for _, n := range s.MergeWhenClauses {
 		w := n.GetMergeWhenClause()
-		p.testExpr(w.Condition, sc)
+		p.predicate(w.Condition, sc)
 		assigned := map[int16]value{}
 		switch w.CommandType {
 		case pg.CmdType_CMD_INSERT:

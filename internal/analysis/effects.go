@@ -213,13 +213,8 @@ func (p *part) writeView(rel *catalog.Relation, act Action, assigned map[int16]v
 	if instead || isSystemSchema(rel.Schema) {
 		return
 	}
-	step := "view " + relName(rel)
-	q := p.through(step, rel.OID, nil)
-	sel := p.a.definition(rel)
-	var base *catalog.Relation
-	if sel != nil && len(sel.FromClause) == 1 && sel.FromClause[0].GetRangeVar() != nil {
-		base = q.names.relation(rangeVarParts(sel.FromClause[0].GetRangeVar()))
-	}
+	q := p.through("view "+relName(rel), rel.OID, nil)
+	sel, base := q.underView(rel)
 	if base == nil {
 		p.unknown("the view "+relName(rel)+" cannot be written", -1)
 		return
@@ -233,7 +228,7 @@ func (p *part) writeView(rel *catalog.Relation, act Action, assigned map[int16]v
 		if i >= len(sel.TargetList) {
 			break
 		}
-		target := sel.TargetList[i].GetResTarget().GetVal().GetColumnRef()
+		b := columnUnder(sel, base, i)
 		i++
 		v, ok := assigned[c.Num]
 		if !ok && act == Insert && c.Default != "" {
@@ -241,10 +236,6 @@ func (p *part) writeView(rel *catalog.Relation, act Action, assigned map[int16]v
 		}
 		if !ok {
 			continue
-		}
-		var b *catalog.Column
-		if names := strs(target.GetFields()); len(names) > 0 {
-			b = base.ColumnNamed(names[len(names)-1])
 		}
 		if b == nil {
 			p.unknown("the column "+c.Name+" of the view "+relName(rel)+" cannot be written", -1)
@@ -264,6 +255,29 @@ func (p *part) writeView(rel *catalog.Relation, act Action, assigned map[int16]v
 	}
 	q.use(base.OID, act, cols)
 	q.fire(base, act, below, nil)
+}
+
+// underView returns the query of a view, and the relation that writes to it go
+// to, or nil.
+func (p *part) underView(rel *catalog.Relation) (*pg.SelectStmt, *catalog.Relation) {
+	sel := p.a.definition(rel)
+	if sel == nil || len(sel.FromClause) != 1 || sel.FromClause[0].GetRangeVar() == nil {
+		return nil, nil
+	}
+	return sel, p.definitionNames().relation(rangeVarParts(sel.FromClause[0].GetRangeVar()))
+}
+
+// columnUnder returns the column of base that output i of a view stands for, or
+// nil.
+func columnUnder(sel *pg.SelectStmt, base *catalog.Relation, i int) *catalog.Column {
+	if i >= len(sel.TargetList) {
+		return nil
+	}
+	names := strs(sel.TargetList[i].GetResTarget().GetVal().GetColumnRef().GetFields())
+	if len(names) == 0 {
+		return nil
+	}
+	return base.ColumnNamed(names[len(names)-1])
 }
 
 // writeTable records a write to a relation that stores rows.
@@ -300,16 +314,35 @@ func (p *part) insertedRow(rel *catalog.Relation, assigned map[int16]value, reco
 // record, what flows is recorded.
 func (p *part) defaultValue(rel *catalog.Relation, c catalog.Column, record bool) value {
 	expr := p.defaultOf(c)
+	if expr == "" && rel.Kind == 'v' && !p.expanding(rel.OID) {
+		// The column below has one.
+		if sel, base := p.underView(rel); base != nil {
+			if b := columnUnder(sel, base, place(rel, c)); b != nil {
+				return p.within("view "+relName(rel), rel.OID, p.names, nil).defaultValue(base, *b, record)
+			}
+		}
+	}
 	if expr == "" || p.isNextval(expr) {
 		return constant(c.Type)
 	}
 	step := "default of " + relName(rel) + "." + c.Name
-	d := p.check(step, rel.OID, expr, &scope{}, nil)
+	d := p.coerce(p.check(step, rel.OID, expr, &scope{}, nil), c.Type, 'a')
 	if record {
 		p.domainChecks(c.Type, d)
 		p.at(append(slices.Clip(p.path), step)).flow(Column{rel.OID, c.Num}, "", d)
 	}
 	return d
+}
+
+// place returns where a column stands among those that rel has.
+func place(rel *catalog.Relation, c catalog.Column) int {
+	i := 0
+	for _, d := range rel.Columns[:c.Num-1] {
+		if !d.Dropped {
+			i++
+		}
+	}
+	return i
 }
 
 // defaulted adds to what an INSERT assigns the defaults that the keyword DEFAULT
@@ -452,7 +485,7 @@ func (p *part) generated(rel *catalog.Relation, row newRow) {
 			continue
 		}
 		step := "generated column " + relName(rel) + "." + c.Name
-		v := p.check(step, rel.OID, c.Default, rowScope(p, rel, row), nil)
+		v := p.coerce(p.check(step, rel.OID, c.Default, rowScope(p, rel, row), nil), c.Type, 'a')
 		own := p.check(step, rel.OID, c.Default, rowScope(p, rel, nil), nil)
 		if !own.src.ContainsAll(v.src) {
 			p.at(append(slices.Clip(p.path), step)).flow(Column{rel.OID, c.Num}, "", v)

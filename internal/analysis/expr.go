@@ -20,6 +20,7 @@ const (
 	textOID        catalog.OID = 25
 	jsonOID        catalog.OID = 114
 	xmlOID         catalog.OID = 142
+	float4OID      catalog.OID = 700
 	float8OID      catalog.OID = 701
 	unknownOID     catalog.OID = 705
 	bpcharOID      catalog.OID = 1042
@@ -74,13 +75,17 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 	case *pg.Node_AExpr:
 		return p.operatorExpr(e.AExpr, sc)
 	case *pg.Node_BoolExpr:
-		v := p.exprs(boolOID, e.BoolExpr.Args, sc)
+		v := value{how: Constant, typ: boolOID, known: true}
+		for _, n := range e.BoolExpr.Args {
+			v = p.combine(boolOID, v, p.exprAs(boolOID, n, sc))
+		}
+		v = derived(v)
 		p.probe(v.src) // x OR NULL
 		return v
 	case *pg.Node_NullTest:
 		return p.exprs(boolOID, []*pg.Node{e.NullTest.Arg}, sc)
 	case *pg.Node_BooleanTest:
-		return p.exprs(boolOID, []*pg.Node{e.BooleanTest.Arg}, sc)
+		return p.combine(boolOID, p.exprAs(boolOID, e.BooleanTest.Arg, sc))
 	case *pg.Node_FuncCall:
 		return p.funcCall(e.FuncCall, sc)
 	case *pg.Node_NamedArgExpr:
@@ -117,12 +122,16 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 		if e.XmlExpr.Op == pg.XmlExprOp_IS_DOCUMENT {
 			t = boolOID
 		}
-		args := append(append([]*pg.Node{}, e.XmlExpr.NamedArgs...), e.XmlExpr.Args...)
-		v := p.exprs(t, args, sc)
+		v := p.exprs(t, e.XmlExpr.NamedArgs, sc)
+		for i, n := range e.XmlExpr.Args {
+			arg := p.exprAs(xmlArgument(e.XmlExpr.Op, i), n, sc)
+			v = p.combine(t, v, arg)
+		}
 		p.probe(v.src)
 		return v
 	case *pg.Node_XmlSerialize:
-		return p.exprs(p.typeOf(e.XmlSerialize.TypeName), []*pg.Node{e.XmlSerialize.Expr}, sc)
+		v := p.combine(textOID, p.exprAs(xmlOID, e.XmlSerialize.Expr, sc))
+		return p.cast(v, p.typeOf(e.XmlSerialize.TypeName), e.XmlSerialize.TypeName, 'a')
 	case *pg.Node_ResTarget: // a named part of an XML element
 		return p.expr(e.ResTarget.Val, sc)
 	case *pg.Node_JsonObjectConstructor:
@@ -171,6 +180,27 @@ var sqlValueTypes = map[pg.SQLValueFunctionOp]catalog.OID{
 	pg.SQLValueFunctionOp_SVFOP_SESSION_USER:        nameOID,
 	pg.SQLValueFunctionOp_SVFOP_CURRENT_CATALOG:     nameOID,
 	pg.SQLValueFunctionOp_SVFOP_CURRENT_SCHEMA:      nameOID,
+}
+
+// xmlArgument returns the type that argument i of an XML expression is brought
+// to, or 0 where any is taken.
+func xmlArgument(op pg.XmlExprOp, i int) catalog.OID {
+	switch {
+	case op == pg.XmlExprOp_IS_XMLPARSE, op == pg.XmlExprOp_IS_XMLPI, op == pg.XmlExprOp_IS_XMLROOT && i > 0:
+		return textOID
+	case op == pg.XmlExprOp_IS_XMLCONCAT, op == pg.XmlExprOp_IS_XMLROOT, op == pg.XmlExprOp_IS_DOCUMENT:
+		return xmlOID
+	}
+	return 0
+}
+
+// exprAs analyzes an expression that the server brings to a type, if not 0.
+func (p *part) exprAs(typ catalog.OID, n *pg.Node, sc *scope) value {
+	v := p.expr(n, sc)
+	if typ != 0 {
+		v = p.coerce(v, typ, 'a')
+	}
+	return v
 }
 
 // exprs analyzes expressions whose values are combined into one of type typ.
@@ -325,9 +355,13 @@ func (p *part) indirect(v value, ind []*pg.Node, sc *scope) value {
 			v = p.attribute(v, i.String_.Sval, -1)
 		case *pg.Node_AIndices:
 			idx := []value{v}
+			by := int4OID
+			if !p.a.isArray(p.baseType(v.typ)) {
+				by = textOID
+			}
 			for _, n := range []*pg.Node{i.AIndices.Lidx, i.AIndices.Uidx} {
 				if n != nil {
-					idx = append(idx, p.expr(n, sc))
+					idx = append(idx, p.exprAs(by, n, sc))
 				}
 			}
 			fields := v.fields
@@ -402,9 +436,12 @@ func (p *part) caseExpr(c *pg.CaseExpr, sc *scope) value {
 	}
 	for _, n := range c.Args {
 		w := n.GetCaseWhen()
-		cond := p.expr(w.GetExpr(), sc)
+		var cond value
 		if c.Arg != nil {
-			p.operator([]string{"="}, []value{arg, cond}, -1)
+			cond = p.expr(w.GetExpr(), sc)
+			conds = append(conds, p.operator([]string{"="}, []value{arg, cond}, -1))
+		} else {
+			cond = p.exprAs(boolOID, w.GetExpr(), sc)
 		}
 		conds = append(conds, cond)
 		results = append(results, p.expr(w.GetResult(), sc))
@@ -482,14 +519,9 @@ func (p *part) subLink(s *pg.SubLink, sc *scope) value {
 			v.typ = boolOID
 			return v
 		}
-		for i, f := range left.fields {
-			if i < len(cols) {
-				p.operator(op, []value{f.value, cols[i].value}, int(s.Location))
-			}
-		}
-		return p.combine(boolOID, vs...)
+		return p.rowCompare(op, left, p.row(recordOID, cols), int(s.Location))
 	case pg.SubLinkType_ROWCOMPARE_SUBLINK:
-		return p.combine(boolOID, append([]value{p.expr(s.Testexpr, sc)}, fieldValues(cols)...)...)
+		return p.rowCompare(strs(s.OperName), p.expr(s.Testexpr, sc), p.row(recordOID, cols), int(s.Location))
 	case pg.SubLinkType_MULTIEXPR_SUBLINK:
 		return p.row(recordOID, cols)
 	}
@@ -516,7 +548,7 @@ func (p *part) jsonAggregate(c *pg.JsonAggConstructor, sc *scope, args ...*pg.No
 			p.testExpr(sb.Node, sc)
 		}
 	}
-	p.testExpr(c.GetAggFilter(), sc)
+	p.predicate(c.GetAggFilter(), sc)
 	frame := constant(0)
 	if c.GetOver() != nil {
 		frame = p.over(c.Over, sc)
@@ -536,7 +568,7 @@ func (p *part) over(w *pg.WindowDef, sc *scope) value {
 	} else {
 		p.window(w, sc)
 	}
-	return p.combine(0, p.expr(w.GetStartOffset(), sc), p.expr(w.GetEndOffset(), sc))
+	return p.combine(0, p.exprAs(int8OID, w.GetStartOffset(), sc), p.exprAs(int8OID, w.GetEndOffset(), sc))
 }
 
 // framed returns the result of a call over a window.
@@ -598,8 +630,7 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 		return v
 	case pg.A_Expr_Kind_AEXPR_NULLIF:
 		right := p.expr(e.Rexpr, sc)
-		p.operator([]string{"="}, []value{left, right}, loc)
-		v := derived(p.combine(left.typ, left, right))
+		v := derived(p.combine(left.typ, left, right, p.operator([]string{"="}, []value{left, right}, loc)))
 		p.probe(v.src)
 		return v
 	case pg.A_Expr_Kind_AEXPR_IN:
@@ -631,8 +662,7 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 		vs := []value{left}
 		for i, n := range items {
 			v := p.expr(n, sc)
-			vs = append(vs, v)
-			p.operator([]string{[]string{">=", "<="}[i%2]}, []value{left, v}, loc)
+			vs = append(vs, v, p.operator([]string{[]string{">=", "<="}[i%2]}, []value{left, v}, loc))
 		}
 		v := p.combine(boolOID, vs...)
 		p.probe(v.src)
@@ -644,11 +674,12 @@ func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
 
 // rowCompare compares rows part by part.
 func (p *part) rowCompare(op []string, left, right value, loc int) value {
+	vs := []value{left, right}
 	for i := range min(len(left.fields), len(right.fields)) {
-		p.operator(op, []value{left.fields[i].value, right.fields[i].value}, loc)
+		vs = append(vs, p.operator(op, []value{left.fields[i].value, right.fields[i].value}, loc))
 		p.compared(left.fields[i].value)
 	}
-	v := p.combine(boolOID, left, right)
+	v := p.combine(boolOID, vs...)
 	p.probe(v.src)
 	return v
 }

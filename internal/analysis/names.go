@@ -45,6 +45,40 @@ func definitionNames(snap *catalog.Snapshot) pathNames {
 	return newPathNames(snap, []string{"pg_catalog", snap.TempSchema})
 }
 
+// pathNames returns what names in code that runs under a search path mean.
+func (a *analyzer) pathNames(path []string) namer {
+	return codeNames{newPathNames(a.snap, path), a}
+}
+
+// codeNames notes the names that may mean something else once search_path is
+// set: those without a schema that are not found in pg_catalog alone.
+type codeNames struct {
+	namer
+	a *analyzer
+}
+
+func (n codeNames) relation(parts []string) *catalog.Relation {
+	r := n.namer.relation(parts)
+	n.note(parts, r == nil || r.Schema != "pg_catalog")
+	return r
+}
+
+func (n codeNames) functions(parts []string) []*catalog.Function {
+	fs := n.namer.functions(parts)
+	n.note(parts, slices.ContainsFunc(fs, func(f *catalog.Function) bool { return f.Schema != "pg_catalog" }))
+	return fs
+}
+
+func (n codeNames) operators(parts []string) []*catalog.Operator {
+	ops := n.namer.operators(parts)
+	n.note(parts, slices.ContainsFunc(ops, func(o *catalog.Operator) bool { return o.Schema != "pg_catalog" }))
+	return ops
+}
+
+func (n codeNames) note(parts []string, moves bool) {
+	n.a.pathUsed = n.a.pathUsed || moves && len(parts) == 1
+}
+
 // split takes a qualified name apart; a database name in front must be ours.
 func (n pathNames) split(parts []string) (schema, name string, ok bool) {
 	switch len(parts) {

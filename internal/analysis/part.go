@@ -27,6 +27,9 @@ type analyzer struct {
 	exhausted  string              // which limit was reached, or ""
 	with       *cte                // the WITH query that is being analyzed
 	tooDeep    bool                // they go through too many others
+	// Whether the statement sets search_path while it runs, and whether a name in
+	// the code that it runs goes by it.
+	pathSet, pathUsed bool
 }
 
 // The limits of one analysis. A statement beyond them is Unknown.
@@ -49,6 +52,9 @@ type part struct {
 	path  []string      // how the statement gets here; nil at the statement itself
 	stack []catalog.OID // functions, views and relations being expanded
 	vars  variables     // parameters and PL/pgSQL variables in scope; nil for none
+	// search is the search path of the functions that are called from here; nil
+	// is the session's.
+	search []string
 	// text is where positions point: true for the SQL string itself.
 	text bool
 	// defined is true within the definitions of views and rules, whose

@@ -27,6 +27,7 @@ type plFrame struct {
 	control []value
 	after   value
 	counted Columns // what decides how many rows the statements so far gave
+	rows    Columns // what decides how many rows the function returns
 
 	changed bool                // a variable got a value that it did not have before
 	memo    bool                // the text lives with the snapshot
@@ -49,9 +50,11 @@ func (p *part) plpgsql(f *catalog.Function, args []value, trigger *triggerRows) 
 		v.how, v.known = Opaque, false
 		return v
 	}
-	names := p.bodyNames(f)
+	path := p.bodyPath(f)
+	names := p.a.pathNames(path)
 	step := "function " + funcName(f)
 	q := p.within(step, f.OID, names, nil)
+	q.search = path
 	if trigger != nil {
 		q.path = p.path // it names the function already
 		if len(trigger.transitions) > 0 {
@@ -61,7 +64,9 @@ func (p *part) plpgsql(f *catalog.Function, args []value, trigger *triggerRows) 
 	q.defined = false
 	run := func() *plFrame { return newFrame(q, f, args, trigger) }
 	fr := q.runBlock(body, run)
-	return fr.finish(q, p.result(f, nil))
+	v := fr.finish(q, p.result(f, nil))
+	v.rows = fr.rows
+	return v
 }
 
 type blockKey struct{ oid catalog.OID }
@@ -96,6 +101,7 @@ func (p *part) block(text string) {
 	q.path = append(slices.Clip(p.path), doStep)
 	q.stack = append(slices.Clip(p.stack), 0)
 	q.text, q.vars = false, nil
+	q.names = codeNames{p.names, p.a}
 	q.runBlock(body, func() *plFrame {
 		fr := &plFrame{name: "the DO block", scope: &plScope{vars: map[string]*plVar{}}}
 		fr.scope.declare("found", &plVar{typ: boolOID, unknownText: true})
@@ -306,7 +312,7 @@ func (p *part) eval(fr *plFrame, expr string) value {
 
 // condition analyzes an expression that decides what happens next.
 func (p *part) condition(fr *plFrame, expr string) value {
-	v := p.eval(fr, expr)
+	v := p.coerce(p.eval(fr, expr), boolOID, 'a')
 	p.test(v.src)
 	if v.how == Count {
 		return constant(boolOID)
@@ -687,7 +693,7 @@ func (p *part) plStatement(fr *plFrame, s *plStmt) {
 	case plForInteger:
 		v := constant(int4OID)
 		for _, e := range s.exprs {
-			v = p.combine(int4OID, v, p.eval(fr, e))
+			v = p.combine(int4OID, v, p.coerce(p.eval(fr, e), int4OID, 'a'))
 		}
 		p.test(v.src)
 		// The loop variable is declared by the loop.
@@ -724,10 +730,15 @@ func (p *part) plStatement(fr *plFrame, s *plStmt) {
 		if len(s.exprs) > 0 {
 			p.giveRow(fr, p.eval(fr, s.exprs[0]))
 		}
+		fr.gives(nil)
 	case plReturnQuery:
+		p.a.rows = nil
 		p.give(fr, p.sql(fr, s.sql))
+		fr.gives(p.a.rows)
 	case plReturnDynamic:
+		p.a.rows = nil
 		p.give(fr, p.dynamic(fr, s.sql, s.using))
+		fr.gives(p.a.rows)
 	case plRaise:
 		p.plRaiseStatement(fr, s)
 	case plAssert:
@@ -1048,7 +1059,21 @@ func (fr *plFrame) composite(p *part) bool {
 	return fr.f != nil && (fr.f.Result == recordOID || p.rowRelation(fr.f.Result) != nil)
 }
 
+// gives notes what decides that rows are returned here, or how many.
+func (fr *plFrame) gives(rows Columns) {
+	rows = rows.Union(fr.after.src)
+	for _, c := range fr.control {
+		rows = rows.Union(c.src)
+	}
+	if !fr.rows.ContainsAll(rows) {
+		fr.rows, fr.changed = fr.rows.Union(rows), true
+	}
+}
+
 func (p *part) giveRow(fr *plFrame, v value) {
+	if fr.f != nil && fr.trigger == nil && len(fr.outs) == 0 && !fr.composite(p) {
+		v = p.coerce(v, fr.f.Result, 'a')
+	}
 	v = p.influenced(fr, v)
 	v.untyped, v.lits, v.set, v.rows = false, nil, false, nil
 	v.origin, v.known = Column{}, true

@@ -49,7 +49,7 @@ func (p *part) limit(sel *pg.SelectStmt, cols []field, sc *scope) []field {
 	v := value{how: Constant, known: true}
 	for _, n := range []*pg.Node{sel.LimitCount, sel.LimitOffset} {
 		if n != nil {
-			v = p.combine(0, v, p.expr(n, sc))
+			v = p.combine(0, v, p.exprAs(int8OID, n, sc))
 		}
 	}
 	p.makes(v.src)
@@ -83,9 +83,15 @@ func (p *part) made(v value, sc *scope) value {
 }
 
 // testExpr records that an expression decides which rows come.
-func (p *part) testExpr(n *pg.Node, sc *scope) {
+func (p *part) testExpr(n *pg.Node, sc *scope) { p.testAs(0, n, sc) }
+
+// predicate is testExpr for what has to be true or false.
+func (p *part) predicate(n *pg.Node, sc *scope) { p.testAs(boolOID, n, sc) }
+
+// testAs is testExpr for an expression that is brought to a type, if not 0.
+func (p *part) testAs(typ catalog.OID, n *pg.Node, sc *scope) {
 	if n != nil {
-		p.test(p.expr(n, sc).src)
+		p.test(p.exprAs(typ, n, sc).src)
 	}
 }
 
@@ -259,7 +265,7 @@ func columnN(i int) string { return "column" + itoa(i+1) }
 
 func (p *part) selectFrom(sel *pg.SelectStmt, sc *scope) []field {
 	p.from(sel.FromClause, sc)
-	p.testExpr(sel.WhereClause, sc)
+	p.predicate(sel.WhereClause, sc)
 	sc.windows = map[string]*pg.WindowDef{}
 	for _, w := range sel.WindowClause {
 		if def := w.GetWindowDef(); def != nil {
@@ -273,7 +279,7 @@ func (p *part) selectFrom(sel *pg.SelectStmt, sc *scope) []field {
 	cols := p.targets(sel.TargetList, sc)
 	sc.targets = cols
 	p.groupBy(sel.GroupClause, sc)
-	p.testExpr(sel.HavingClause, sc)
+	p.predicate(sel.HavingClause, sc)
 	for _, n := range sel.DistinctClause {
 		if n == nil || n.Node == nil {
 			// Plain DISTINCT: every output decides.
@@ -327,10 +333,18 @@ func (p *part) fromItem(n *pg.Node, sc *scope, left []*item) *item {
 		return single(p.rangeTableFunc(n.RangeTableFunc, lateral(true)))
 	case *pg.Node_RangeTableSample:
 		it := p.fromItem(n.RangeTableSample.Relation, sc, left)
+		// How much of it comes, and which, is a matter of the arguments alone.
+		var rows Columns
 		for _, a := range n.RangeTableSample.Args {
-			p.testExpr(a, lateral(true))
+			rows = rows.Union(p.exprAs(float4OID, a, lateral(true)).src)
 		}
-		p.testExpr(n.RangeTableSample.Repeatable, lateral(true))
+		rows = rows.Union(p.exprAs(float8OID, n.RangeTableSample.Repeatable, lateral(true)).src)
+		p.makes(rows)
+		if it != nil {
+			for _, src := range it.sources {
+				src.rows = src.rows.Union(rows)
+			}
+		}
 		return it
 	case *pg.Node_JoinExpr:
 		return p.join(n.JoinExpr, sc, left)
@@ -452,18 +466,8 @@ func (p *part) join(j *pg.JoinExpr, sc *scope, left []*item) *item {
 		lv, rv := named(l.visible, name), named(r.visible, name)
 		p.reference(lv)
 		p.reference(rv)
-		p.test(lv.src)
-		p.test(rv.src)
-		p.operator([]string{"="}, []value{lv, rv}, -1)
-		var v value
-		switch {
-		case j.Jointype == pg.JoinType_JOIN_FULL:
-			v = derived(p.unify([]value{lv, rv}))
-		case j.Jointype == pg.JoinType_JOIN_RIGHT:
-			v = rv
-		default:
-			v = lv
-		}
+		p.test(p.operator([]string{"="}, []value{lv, rv}, -1).src)
+		v := p.merged(j.Jointype, lv, rv)
 		if lv.typ != rv.typ {
 			// The server casts one side to the other's type.
 			v.known = false
@@ -484,7 +488,7 @@ func (p *part) join(j *pg.JoinExpr, sc *scope, left []*item) *item {
 		// cannot, but finding it would only add to the tests.
 		on.items = []*item{it}
 		on.outer = &scope{outer: sc.outer, ctes: sc.ctes, items: append(slices.Clip(sc.items), left...)}
-		p.testExpr(j.Quals, on)
+		p.predicate(j.Quals, on)
 	}
 	if j.JoinUsingAlias != nil {
 		it.sources = append(it.sources, &source{alias: j.JoinUsingAlias.Aliasname, cols: merged, whole: p.row(recordOID, merged)})
@@ -498,6 +502,18 @@ func (p *part) join(j *pg.JoinExpr, sc *scope, left []*item) *item {
 		return single(src)
 	}
 	return it
+}
+
+// merged returns a column of JOIN USING (buildMergedJoinVar in parse_clause.c).
+func (p *part) merged(join pg.JoinType, left, right value) value {
+	common := p.commonType([]value{left, right})
+	switch {
+	case join == pg.JoinType_JOIN_LEFT, join == pg.JoinType_JOIN_INNER && left.typ == common:
+		return left
+	case join == pg.JoinType_JOIN_RIGHT, join == pg.JoinType_JOIN_INNER && right.typ == common:
+		return right
+	}
+	return derived(p.unify([]value{left, right}))
 }
 
 func named(cols []field, name string) value {
@@ -655,10 +671,10 @@ func (p *part) elements(v value, name string) []field {
 
 // rangeTableFunc analyzes XMLTABLE.
 func (p *part) rangeTableFunc(tf *pg.RangeTableFunc, sc *scope) *source {
-	base := []value{p.expr(tf.Docexpr, sc), p.expr(tf.Rowexpr, sc)}
+	base := []value{p.exprAs(xmlOID, tf.Docexpr, sc), p.exprAs(textOID, tf.Rowexpr, sc)}
 	for _, ns := range tf.Namespaces {
 		if rt := ns.GetResTarget(); rt != nil {
-			base = append(base, p.expr(rt.Val, sc))
+			base = append(base, p.exprAs(textOID, rt.Val, sc))
 		}
 	}
 	rows := p.combine(0, base...).src
@@ -670,14 +686,14 @@ func (p *part) rangeTableFunc(tf *pg.RangeTableFunc, sc *scope) *source {
 			cols = append(cols, field{c.Colname, p.ordinal(int4OID, rows)})
 			continue
 		}
-		vs := slices.Clone(base)
+		vs, typ := slices.Clone(base), p.typeOf(c.TypeName)
 		if c.Colexpr != nil {
-			vs = append(vs, p.expr(c.Colexpr, sc))
+			vs = append(vs, p.exprAs(textOID, c.Colexpr, sc))
 		}
 		if c.Coldefexpr != nil {
-			vs = append(vs, p.expr(c.Coldefexpr, sc))
+			vs = append(vs, p.exprAs(typ, c.Coldefexpr, sc))
 		}
-		v := p.combine(p.typeOf(c.TypeName), vs...)
+		v := p.combine(typ, vs...)
 		p.domainChecks(v.typ, v)
 		cols = append(cols, field{c.Colname, v})
 	}
@@ -828,8 +844,8 @@ func (p *part) window(w *pg.WindowDef, sc *scope) {
 			p.sortOperator(sb, sc)
 		}
 	}
-	p.testExpr(w.StartOffset, sc)
-	p.testExpr(w.EndOffset, sc)
+	p.testAs(int8OID, w.StartOffset, sc)
+	p.testAs(int8OID, w.EndOffset, sc)
 }
 
 // sortKeyExpr is sortKey where only expressions are allowed.

@@ -37,7 +37,7 @@ func (p *part) set(s *pg.VariableSetStmt) {
 		return
 	case pg.VariableSetKind_VAR_RESET_ALL:
 		p.kind("RESET")
-		p.rec.st.Names, p.rec.st.Tag = true, true
+		p.rec.st.Names, p.rec.st.Tag, p.a.pathSet = true, true, true
 		p.effect(SessionRisky, "resets all settings")
 		return
 	case pg.VariableSetKind_VAR_RESET:
@@ -116,9 +116,9 @@ func (p *part) setSetting(name string, value *string) {
 	switch name {
 	case "role", "session_authorization":
 		class |= Role
-		st.Names = true
+		st.Names, p.a.pathSet = true, true
 	case "search_path":
-		st.Names = true
+		st.Names, p.a.pathSet = true, true
 	case "session_replication_role":
 		class = SessionForbidden // it decides which triggers and rules fire
 	case "application_name":

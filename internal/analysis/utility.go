@@ -454,7 +454,7 @@ func (p *part) copyFrom(s *pg.CopyStmt) {
 	p.touchRow(rel)
 	sc := rowScope(p, rel, nil)
 	if s.WhereClause != nil {
-		p.test(p.expr(s.WhereClause, sc).src)
+		p.predicate(s.WhereClause, sc)
 	}
 	p.fire(rel, Insert, assigned, sc)
 }

@@ -161,17 +161,17 @@ func (s *Snapshot) OperatorsNamed(name string) []*Operator {
 	return list
 }
 
-// CastsTo returns the casts to the type, in no particular order.
-func (s *Snapshot) CastsTo(target OID) []*Cast {
-	var list []*Cast
-	for l := s; l != nil; l = l.base {
-		for pair, c := range l.casts {
-			if pair.target == target {
-				list = append(list, c)
+// Casts yields every cast, in no particular order.
+func (s *Snapshot) Casts() iter.Seq[*Cast] {
+	return func(yield func(*Cast) bool) {
+		for l := range s.layers() {
+			for _, c := range l.casts {
+				if !yield(c) {
+					return
+				}
 			}
 		}
 	}
-	return list
 }
 
 // Cast returns the cast from one type to another, or nil.
