@@ -658,6 +658,7 @@ func eventBit(act Action) int16 {
 type triggerRows struct {
 	rel  *catalog.Relation
 	rows []field // new and old, as far as there are
+	args []string
 	// transitions are the names of transition tables, which hold rows of rel.
 	transitions []string
 }
@@ -716,6 +717,7 @@ func (p *part) trigger(rel *catalog.Relation, act Action, t catalog.Trigger, row
 		}
 	}
 	def := p.a.statementOf(t.Definition).GetCreateTrigStmt()
+	rows.args = strs(def.GetArgs())
 	for _, n := range def.GetTransitionRels() {
 		rows.transitions = append(rows.transitions, n.GetTriggerTransition().GetName())
 	}
