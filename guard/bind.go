@@ -67,6 +67,9 @@ type lineage struct {
 	// system returns what the system catalogs tell that no pattern names; nil
 	// is nothing.
 	system func() map[analysis.Column]analysis.SystemData
+	// compared returns the columns that definitions compare with constants, by
+	// what shows the definitions.
+	compared func() map[analysis.SystemData]analysis.Columns
 }
 
 // Bind finds what the policy names among the definitions. What prev protected
@@ -86,7 +89,8 @@ func (e *Engine) Bind(snap *catalog.Snapshot, prev *Bound) (*Bound, error) {
 			}
 			return facts.Statements[0].Outputs
 		},
-		system: func() map[analysis.Column]analysis.SystemData { return analysis.System(snap) },
+		system:   func() map[analysis.Column]analysis.SystemData { return analysis.System(snap) },
+		compared: func() map[analysis.SystemData]analysis.Columns { return analysis.Compared(snap) },
 	}, prev)
 }
 
@@ -436,7 +440,7 @@ func (b *Bound) bindSystem(lin lineage) {
 	if len(b.protected) == 0 || lin.system == nil {
 		return
 	}
-	bare := b.bare()
+	bare := b.bare(lin)
 	for column, kind := range lin.system() {
 		if b.protected[column] != nil || bare[kind] {
 			continue
@@ -462,7 +466,7 @@ var constant = regexp.MustCompile(`'[^']*[\pL\pN][^']*'`)
 // bare returns the kinds of definitions that hold no string constants where they
 // are those of relations with protected columns, and so no values of these; of
 // comments, that hold nothing that looks like one.
-func (b *Bound) bare() map[analysis.SystemData]bool {
+func (b *Bound) bare(lin lineage) map[analysis.SystemData]bool {
 	holds, comments := map[analysis.SystemData]bool{}, ""
 	for column := range b.protected {
 		rel := b.cat.Relation(column.Rel)
@@ -491,7 +495,7 @@ func (b *Bound) bare() map[analysis.SystemData]bool {
 			comments += c.Comment + "\n"
 		}
 		if c := rel.Column(column.Att); c != nil {
-			if c.Generated == 0 {
+			if c.Generated == 0 { // else see Compared
 				add(analysis.SystemDefault, c.Default)
 			}
 			if strings.Contains(rel.PartitionKey, c.Name) {
@@ -500,8 +504,11 @@ func (b *Bound) bare() map[analysis.SystemData]bool {
 		}
 	}
 	bare := map[analysis.SystemData]bool{analysis.SystemComment: len(mask.Entities(comments)) == 0}
+	for kind, columns := range lin.compared() {
+		holds[kind] = holds[kind] || slices.ContainsFunc(columns, func(c analysis.Column) bool { return b.protected[c] != nil })
+	}
 	for _, kind := range []analysis.SystemData{analysis.SystemIndex, analysis.SystemCheck, analysis.SystemPolicy, analysis.SystemTrigger,
-		analysis.SystemDefault, analysis.SystemBound} {
+		analysis.SystemDefault, analysis.SystemBound, analysis.SystemView} {
 		bare[kind] = !holds[kind]
 	}
 	return bare

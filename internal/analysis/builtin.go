@@ -243,13 +243,14 @@ type SystemData uint8
 // The kinds of system data.
 const (
 	SystemValues  SystemData = iota + 1 // values of tables, other sessions' statements, secrets
-	SystemCode                          // bodies of functions, whose literals nobody has reviewed
+	SystemCode                          // bodies and defaults of functions, expressions of statistics and publications: nobody has reviewed their literals
 	SystemIndex                         // definitions of indexes
 	SystemCheck                         // definitions of constraints
 	SystemPolicy                        // conditions of row security
 	SystemTrigger                       // definitions of triggers
 	SystemDefault                       // defaults of columns
 	SystemBound                         // bounds of partitions
+	SystemView                          // queries of views and actions of rules
 	SystemComment                       // comments, which may give a value as an example
 )
 
@@ -309,5 +310,57 @@ var systemCode = map[string]SystemData{
 	"pg_trigger.tgqual": SystemTrigger, "pg_trigger.tgargs": SystemTrigger, "pg_get_triggerdef": SystemTrigger,
 	"triggers.action_condition": SystemTrigger, "triggers.action_statement": SystemTrigger,
 	"pg_attrdef.adbin": SystemDefault, "columns.column_default": SystemDefault,
+	"columns.generation_expression": SystemDefault,
+	"pg_type.typdefault":            SystemDefault, "pg_type.typdefaultbin": SystemDefault, "domains.domain_default": SystemDefault,
 	"pg_class.relpartbound": SystemBound, "pg_get_partition_constraintdef": SystemBound,
+	"pg_partitioned_table.partexprs": SystemBound, "pg_get_partkeydef": SystemBound,
+	"pg_rewrite.ev_action": SystemView, "pg_rewrite.ev_qual": SystemView, "pg_get_viewdef": SystemView, "pg_get_ruledef": SystemView,
+	"pg_views.definition": SystemView, "pg_matviews.definition": SystemView, "pg_rules.definition": SystemView, "views.view_definition": SystemView,
+	"pg_proc.proargdefaults": SystemCode, "pg_get_function_arguments": SystemCode, "pg_get_function_arg_default": SystemCode,
+	"parameters.parameter_default": SystemCode,
+	"pg_statistic_ext.stxexprs":    SystemCode, "pg_get_statisticsobjdef": SystemCode, "pg_get_statisticsobjdef_expressions": SystemCode,
+	"pg_stats_ext.exprs": SystemCode, "pg_stats_ext_exprs.expr": SystemCode,
+	"pg_publication_rel.prqual": SystemCode, "pg_publication_tables.rowfilter": SystemCode, "pg_get_publication_tables": SystemCode,
+}
+
+type comparedKindsKey struct{}
+
+// Compared returns the columns that definitions compare with constants, or that
+// get one by default, by what shows the definitions: those of views and rules,
+// of generated columns and of domains. The map must not be changed.
+func Compared(snap *catalog.Snapshot) map[SystemData]Columns {
+	return snap.Memo(comparedKindsKey{}, func() any {
+		all := map[SystemData]Columns{}
+		look := func(kind SystemData, analyze func(p *part)) {
+			a := &analyzer{snap: snap, sess: Session{Path: []string{"pg_catalog", "public"}}, depends: map[catalog.OID]struct{}{}}
+			p := &part{a: a, rec: newRecorder(&Statement{}), names: definitionNames(snap), defined: true}
+			analyze(p)
+			all[kind] = all[kind].Union(setOf(p.rec.compared))
+		}
+		for rel := range snap.Relations() {
+			if systemRelation(rel) != "" || isSystemSchema(rel.Schema) {
+				continue
+			}
+			if strings.ContainsAny(rel.Definition, "'0123456789") {
+				look(SystemView, func(p *part) { p.query(p.a.definition(rel), nil) })
+			}
+			if len(rel.Rules) > 0 {
+				look(SystemView, func(p *part) {
+					for _, act := range []Action{Insert, Update, Delete} {
+						p.rules(rel, act, nil)
+					}
+				})
+			}
+			for _, c := range rel.Columns {
+				switch t := snap.Type(c.Type); {
+				case c.Dropped:
+				case c.Generated != 0:
+					look(SystemDefault, func(p *part) { p.check("", rel.OID, c.Default, rowScope(p, rel, nil), nil) })
+				case c.Default == "" && t != nil && t.Default != "":
+					look(SystemDefault, func(p *part) { p.defaultValue(rel, c, false) })
+				}
+			}
+		}
+		return all
+	}).(map[SystemData]Columns)
 }

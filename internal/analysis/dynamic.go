@@ -49,6 +49,17 @@ func (p *part) textsOf(fr *plFrame, n *pg.Node, depth int) []string {
 			return nil
 		}
 		return append([]string{}, v.texts...)
+	case *pg.Node_AIndirection: // TG_ARGV[n]
+		name, ind := strs(e.AIndirection.Arg.GetColumnRef().GetFields()), e.AIndirection.Indirection
+		if len(name) == 0 || len(ind) != 1 || ind[0].GetAIndices().GetUidx().GetAConst() == nil {
+			return nil
+		}
+		v, rest := fr.scope.find(name)
+		at := int(ind[0].GetAIndices().Uidx.GetAConst().GetIval().GetIval()) // 0 has no value in the protobuf
+		if v == nil || len(rest) > 0 || v.moved || at >= len(v.elements) {
+			return nil
+		}
+		return []string{v.elements[at]}
 	case *pg.Node_AExpr:
 		if opName(e.AExpr) != "||" || e.AExpr.Lexpr == nil || e.AExpr.Kind != pg.A_Expr_Kind_AEXPR_OP || !p.plainOperator(e.AExpr, textOID) {
 			return nil
@@ -70,9 +81,9 @@ func (p *part) textsOf(fr *plFrame, n *pg.Node, depth int) []string {
 			if len(e.FuncCall.Args) == 1 {
 				return mapped(p.textsOf(fr, e.FuncCall.Args[0], depth+1), quoteIdent)
 			}
-		case "quote_literal":
+		case "quote_literal", "quote_nullable":
 			if len(e.FuncCall.Args) == 1 {
-				return mapped(p.textsOf(fr, e.FuncCall.Args[0], depth+1), quoteLiteral)
+				return p.literals(fr, e.FuncCall.Args[0], depth+1)
 			}
 		case "format":
 			return p.formatted(fr, e.FuncCall, depth+1)
@@ -128,19 +139,32 @@ func (p *part) formatted(fr *plFrame, call *pg.FuncCall, depth int) []string {
 		if arg >= len(call.Args) {
 			return nil
 		}
-		texts := p.textsOf(fr, call.Args[arg], depth)
+		n := call.Args[arg]
 		arg++
 		switch verb {
 		case 's':
-			out = product(out, texts)
+			out = product(out, p.textsOf(fr, n, depth))
 		case 'I':
-			out = product(out, mapped(texts, quoteIdent))
+			out = product(out, mapped(p.textsOf(fr, n, depth), quoteIdent))
 		case 'L':
-			out = product(out, mapped(texts, quoteLiteral))
+			out = product(out, p.literals(fr, n, depth))
 		default:
 			return nil
 		}
 	}
+}
+
+// literals returns what an expression is when it is quoted as a constant. In the
+// text of an EXECUTE, one that is not known stands as well as a parameter.
+func (p *part) literals(fr *plFrame, n *pg.Node, depth int) []string {
+	texts := p.textsOf(fr, n, depth)
+	if texts != nil || fr.quoted == nil {
+		return mapped(texts, quoteLiteral)
+	}
+	v := p.in(fr).expr(n, &scope{})
+	v.typ, v.fields, v.untyped, v.lits = 0, nil, true, nil
+	*fr.quoted = append(*fr.quoted, v)
+	return []string{" $" + itoa(len(*fr.quoted)) + " "}
 }
 
 // product joins every string of a with every one of b.

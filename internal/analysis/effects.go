@@ -325,6 +325,9 @@ func (p *part) defaultValue(rel *catalog.Relation, c catalog.Column, record bool
 	if expr == "" || p.isNextval(expr) {
 		return constant(c.Type)
 	}
+	if p.holdsConstant(expr) {
+		p.compare(Columns{{rel.OID, c.Num}})
+	}
 	step := "default of " + relName(rel) + "." + c.Name
 	d := p.coerce(p.check(step, rel.OID, expr, &scope{}, nil), c.Type, 'a')
 	if record {
@@ -401,6 +404,14 @@ func (p *part) defaultOf(c catalog.Column) string {
 		return t.Default
 	}
 	return ""
+}
+
+// holdsConstant reports whether there is a constant anywhere in an expression
+// that can be a value of a table.
+func (p *part) holdsConstant(expr string) bool {
+	found := false
+	walk(p.a.expression(expr), func(n *pg.Node) { found = found || telling(n) })
+	return found
 }
 
 // isNextval reports whether a default takes the next value of a sequence, as
@@ -647,6 +658,7 @@ func eventBit(act Action) int16 {
 type triggerRows struct {
 	rel  *catalog.Relation
 	rows []field // new and old, as far as there are
+	args []string
 	// transitions are the names of transition tables, which hold rows of rel.
 	transitions []string
 }
@@ -705,6 +717,7 @@ func (p *part) trigger(rel *catalog.Relation, act Action, t catalog.Trigger, row
 		}
 	}
 	def := p.a.statementOf(t.Definition).GetCreateTrigStmt()
+	rows.args = strs(def.GetArgs())
 	for _, n := range def.GetTransitionRels() {
 		rows.transitions = append(rows.transitions, n.GetTriggerTransition().GetName())
 	}

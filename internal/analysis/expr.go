@@ -1,8 +1,10 @@
 package analysis
 
 import (
+	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
 
@@ -439,6 +441,9 @@ func (p *part) caseExpr(c *pg.CaseExpr, sc *scope) value {
 		var cond value
 		if c.Arg != nil {
 			cond = p.expr(w.GetExpr(), sc)
+			if p.defined && telling(w.GetExpr()) {
+				p.compare(arg.src)
+			}
 			conds = append(conds, p.operator([]string{"="}, []value{arg, cond}, -1))
 		} else {
 			cond = p.exprAs(boolOID, w.GetExpr(), sc)
@@ -606,6 +611,38 @@ func (p *part) left(e *pg.A_Expr, sc *scope) value {
 }
 
 func (p *part) operatorNode(e *pg.A_Expr, left value, sc *scope) value {
+	v := p.operate(e, left, sc)
+	if p.defined && (v.typ == boolOID || e.Kind != pg.A_Expr_Kind_AEXPR_OP) && (telling(e.Lexpr) || telling(e.Rexpr)) {
+		p.compare(v.src)
+	}
+	return v
+}
+
+// telling reports whether n is a constant, or a list of some, that can be a
+// value of a table: ” and 0 are not.
+func telling(n *pg.Node) bool {
+	switch e := n.GetNode().(type) {
+	case *pg.Node_TypeCast:
+		return telling(e.TypeCast.Arg)
+	case *pg.Node_CollateClause:
+		return telling(e.CollateClause.Arg)
+	case *pg.Node_AArrayExpr:
+		return slices.ContainsFunc(e.AArrayExpr.Elements, telling)
+	case *pg.Node_List:
+		return slices.ContainsFunc(e.List.Items, telling)
+	case *pg.Node_RowExpr:
+		return slices.ContainsFunc(e.RowExpr.Args, telling)
+	case *pg.Node_AConst:
+		if i := e.AConst.GetIval(); i != nil {
+			return i.Ival >= 1000
+		}
+		text := e.AConst.GetSval().GetSval() + e.AConst.GetFval().GetFval()
+		return strings.ContainsFunc(text, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
+	}
+	return false
+}
+
+func (p *part) operate(e *pg.A_Expr, left value, sc *scope) value {
 	loc := int(e.Location)
 	op := strs(e.Name)
 	switch e.Kind {

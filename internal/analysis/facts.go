@@ -269,6 +269,7 @@ type Statement struct {
 	// is NULL or an error, which no mask hides.
 	Probes   Columns
 	made     Columns // those of Tests that make rows, see scope.rows
+	compared Columns // see recorder.compared
 	Reads    []Use
 	Writes   []Use
 	Bounds   []Bound

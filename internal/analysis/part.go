@@ -141,10 +141,13 @@ type recorder struct {
 	defined map[Column]struct{}
 	probes  map[Column]struct{}
 	made    map[Column]struct{}
-	touched map[Column]struct{}
-	effects map[string]struct{}
-	unknown map[string]struct{}
-	later   bool // after a statement of the same text that may change what names mean
+	// compared are the columns that definitions compare with constants, or that
+	// get one by default.
+	compared map[Column]struct{}
+	touched  map[Column]struct{}
+	effects  map[string]struct{}
+	unknown  map[string]struct{}
+	later    bool // after a statement of the same text that may change what names mean
 }
 
 type useKey struct {
@@ -161,15 +164,16 @@ type useColumns struct {
 
 func newRecorder(st *Statement) *recorder {
 	return &recorder{
-		st:      st,
-		uses:    map[useKey]*useColumns{},
-		tests:   map[Column]struct{}{},
-		defined: map[Column]struct{}{},
-		probes:  map[Column]struct{}{},
-		made:    map[Column]struct{}{},
-		touched: map[Column]struct{}{},
-		effects: map[string]struct{}{},
-		unknown: map[string]struct{}{},
+		st:       st,
+		uses:     map[useKey]*useColumns{},
+		tests:    map[Column]struct{}{},
+		defined:  map[Column]struct{}{},
+		probes:   map[Column]struct{}{},
+		made:     map[Column]struct{}{},
+		compared: map[Column]struct{}{},
+		touched:  map[Column]struct{}{},
+		effects:  map[string]struct{}{},
+		unknown:  map[string]struct{}{},
 	}
 }
 
@@ -216,6 +220,13 @@ func (p *part) makes(rows Columns) {
 	p.test(rows)
 	for _, c := range rows {
 		p.rec.made[c] = struct{}{}
+	}
+}
+
+// compare records columns whose values a definition compares with constants.
+func (p *part) compare(cols Columns) {
+	for _, c := range cols {
+		p.rec.compared[c] = struct{}{}
 	}
 }
 
@@ -312,6 +323,7 @@ func (r *recorder) finish() {
 	st.DefinedTests = setOf(r.defined)
 	st.Probes = setOf(r.probes)
 	st.made = setOf(r.made)
+	st.compared = setOf(r.compared)
 	st.Touched = setOf(r.touched)
 	st.Unread = st.Unread || len(st.Unknown) > 0
 	if len(st.Writes) > 0 {

@@ -32,6 +32,7 @@ type plFrame struct {
 	changed bool                // a variable got a value that it did not have before
 	memo    bool                // the text lives with the snapshot
 	parsed  map[string]*pg.Node // of a text that does not
+	quoted  *numbers            // collects the values that EXECUTE quotes into a text; nil elsewhere
 	linear  bool                // there is no loop and no handler: each statement runs once at most, in order
 }
 
@@ -192,9 +193,10 @@ func (fr *plFrame) declareTrigger(q *part) {
 	for name, text := range map[string]string{"tg_table_name": fr.trigger.rel.Name, "tg_relname": fr.trigger.rel.Name, "tg_table_schema": fr.trigger.rel.Schema} {
 		fr.scope.declare(name, &plVar{typ: textOID, texts: []string{text}})
 	}
-	for _, name := range []string{"tg_name", "tg_when", "tg_level", "tg_op", "tg_argv", "tg_nargs", "tg_relid"} {
+	for _, name := range []string{"tg_name", "tg_when", "tg_level", "tg_op", "tg_nargs", "tg_relid"} {
 		fr.scope.declare(name, &plVar{typ: textOID, unknownText: true})
 	}
+	fr.scope.declare("tg_argv", &plVar{typ: textOID, unknownText: true, elements: fr.trigger.args})
 }
 
 // variable makes a variable of a type.
@@ -883,7 +885,9 @@ func (p *part) dynamic(fr *plFrame, expr string, using []string) []field {
 		args[i] = p.eval(fr, e)
 	}
 	query := p.eval(fr, expr)
+	fr.quoted = &args
 	texts := p.texts(fr, expr)
+	fr.quoted = nil
 	if len(texts) == 0 && texts != nil {
 		return nil // no text yet: a later run has it
 	}

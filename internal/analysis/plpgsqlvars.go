@@ -19,6 +19,7 @@ type plVar struct {
 	// false is none yet. For dynamic SQL.
 	texts       []string
 	unknownText bool
+	elements    []string // of TG_ARGV
 	// A cursor: its declared query, and the columns of what it was opened for.
 	query  string
 	args   []*plVar

@@ -182,6 +182,7 @@ func (p *part) absorbReads(st *Statement) {
 	for _, c := range st.made {
 		p.rec.made[c] = struct{}{}
 	}
+	p.compare(st.compared)
 	for _, c := range st.Probes {
 		p.rec.probes[c] = struct{}{}
 	}
@@ -294,6 +295,8 @@ func (p *part) explain(s *pg.ExplainStmt) []field {
 		}
 	}
 	plan.src = plan.src.Union(p.inlined())
+	// It also shows the conditions of views and policies, and defaults.
+	plan.src = plan.src.Union(inner.compared)
 	if analyze { // it says how many rows came
 		plan.src = plan.src.Union(inner.made)
 	}
@@ -312,21 +315,27 @@ func (p *part) explain(s *pg.ExplainStmt) []field {
 }
 
 // inlined returns pg_proc.prosrc where the statement calls functions in language
-// sql whose bodies hold string constants: a plan shows the expressions that the
-// planner put in the place of a call.
+// sql whose bodies hold string constants, or any whose defaults do: a plan shows
+// the expressions that the planner put in the place of a call, and arguments.
 func (p *part) inlined() Columns {
 	for oid := range p.a.depends {
 		f := p.a.snap.Function(oid)
-		if f == nil || f.Language != "sql" || p.isBuiltin(f) {
+		if f == nil || p.isBuiltin(f) {
 			continue
 		}
-		body := f.Source
-		if f.Body != "" {
-			body = f.Body
-		}
 		constants := false
-		for _, s := range p.a.body(f, body) {
-			walk(s, func(n *pg.Node) { constants = constants || n.GetAConst().GetSval() != nil })
+		look := func(n *pg.Node) { constants = constants || n.GetAConst().GetSval() != nil }
+		if f.DefaultExprs != "" {
+			walk(p.a.statementOf("SELECT "+f.DefaultExprs), look)
+		}
+		if f.Language == "sql" {
+			body := f.Source
+			if f.Body != "" {
+				body = f.Body
+			}
+			for _, s := range p.a.body(f, body) {
+				walk(s, look)
+			}
 		}
 		if rel := p.a.snap.RelationNamed("pg_catalog", "pg_proc"); constants && rel != nil && rel.ColumnNamed("prosrc") != nil {
 			return Columns{{rel.OID, rel.ColumnNamed("prosrc").Num}}
