@@ -431,7 +431,7 @@ func (p *part) result(f *catalog.Function, args []value) value {
 	if len(f.OutTypes) > 0 && (len(f.OutTypes) > 1 || f.Result == recordOID) {
 		for i, t := range f.OutTypes {
 			o := v
-			o.typ, o.set = t, false
+			o.typ, o.set, o.fields = t, false, nil // a row of rows would double with each column
 			name := ""
 			if i < len(f.OutNames) {
 				name = f.OutNames[i]

@@ -124,3 +124,36 @@ func analyzeDeepTexts(t *testing.T, dsn string) {
 	}
 	fmt.Println("in all", n, "texts,", accepted, "analyzed")
 }
+
+// A row that holds another one twice, which holds another one twice, and so on,
+// has more parts than anybody could go through. It is not understood; one that
+// holds a few is.
+func TestRowsWithinRows(t *testing.T) {
+	snap := corpusSnapshot(t, "effects", "testdata/effects/schema.sql")
+	rows := func(n int) string {
+		return strings.Repeat("SELECT ROW(r, r) AS r FROM (", n) + "SELECT ROW(id, a) AS r FROM plain" + strings.Repeat(") q", n)
+	}
+	for sql, known := range map[string]bool{
+		rows(3):                                  true,
+		rows(40):                                 false,
+		"TABLE t ORDER BY r":                     false,
+		"SELECT r IS NOT DISTINCT FROM r FROM t": false,
+		"SELECT to_jsonb(r) FROM t":              false,
+		"SELECT CASE WHEN r IS NULL THEN r END FROM t":                                          false,
+		"SELECT r::record FROM t":                                                               false,
+		"SELECT * FROM pg_stat_get_activity(NULL)":                                              true, // of thirty columns
+		"SELECT pg_stat_get_activity(1)":                                                        true,
+		"DO $$ DECLARE r record; BEGIN r := ROW(1, 2); LOOP r := ROW(r, r); END LOOP; END $$":   false,
+		"DO $$ DECLARE r record; BEGIN " + strings.Repeat("r := ROW(r, r); ", 40) + "END $$":    false,
+		"DO $$ DECLARE r plain; BEGIN " + strings.Repeat("r.a := r; r.b := r; ", 40) + "END $$": false,
+	} {
+		if strings.Contains(sql, " t") && !strings.HasPrefix(sql, "DO") {
+			sql = "WITH t AS (" + rows(40) + ") " + sql
+		}
+		f, err := Analyze(context.Background(), sql, snap, Session{Path: []string{"pg_catalog", "public"}})
+		require.NoError(t, err, sql)
+		if known != (len(f.Statements[0].Unknown) == 0) {
+			t.Errorf("%s: %v", sql, f.Statements[0].Unknown)
+		}
+	}
+}

@@ -1169,5 +1169,6 @@ func (fr *plFrame) finish(p *part, r value) value {
 	if names == nil && fr.composite(p) {
 		out.fields = fields
 	}
+	out.fields = p.bounded(out.fields)
 	return out
 }

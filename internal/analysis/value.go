@@ -121,8 +121,40 @@ func (p *part) row(typ catalog.OID, fields []field) value {
 		vs[i] = f.value
 	}
 	r := p.combine(typ, vs...)
-	r.fields = fields
+	r.fields = p.bounded(fields)
 	return r
+}
+
+// maxParts bounds the values in a row. A row can hold another one twice, which
+// holds another one twice, and so on: whatever goes through the parts would go
+// through twice as many with each.
+const maxParts = 10_000
+
+// bounded returns the parts of a row, or nil where they are too many for the
+// statement to be understood.
+func (p *part) bounded(fields []field) []field {
+	n := countParts(fields, maxParts)
+	if n > maxParts {
+		p.exhaust(tooLarge)
+	}
+	if n > maxParts || !p.spend(n/8) {
+		return nil
+	}
+	return fields
+}
+
+// countParts counts the values in a row, up to one more than limit.
+func countParts(fields []field, limit int) int {
+	n := len(fields)
+	for _, f := range fields {
+		if n > limit {
+			return limit + 1
+		}
+		if f.fields != nil {
+			n += countParts(f.fields, limit-n)
+		}
+	}
+	return n
 }
 
 // derived returns v as an expression of itself: same sources, not unchanged.
