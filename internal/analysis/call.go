@@ -156,15 +156,19 @@ func (p *part) match(fs []*catalog.Function, args []value, argNames []string) []
 		}
 		if fits {
 			out = append(out, f)
+			if f.Variadic != 0 {
+				exact = 0
+			}
 			exactness = append(exactness, exact)
 		}
 	}
 	if allKnown && len(out) > 1 {
-		// The server keeps those with the most exact matches.
+		// The server keeps those with the most exact matches. How exact variadic
+		// arguments match depends on VARIADIC before the last.
 		best := slices.Max(exactness)
 		kept := out[:0:0]
 		for i, f := range out {
-			if exactness[i] == best {
+			if exactness[i] == best || f.Variadic != 0 {
 				kept = append(kept, f)
 			}
 		}
@@ -1026,7 +1030,7 @@ func (p *part) coerce(v value, to catalog.OID, context byte) value {
 	if v.typ == to || anyTypes[to] {
 		return v
 	}
-	if p.inherits(p.rowRelation(v.typ), p.rowRelation(to)) {
+	if to >= firstUserOID && p.inherits(p.rowRelation(v.typ), p.rowRelation(to)) {
 		return p.cast(v, to, nil, context)
 	}
 	casts := p.casts(v, to, context)
