@@ -10,9 +10,8 @@ import (
 )
 
 // bound records how far a write that the author's own text contains is limited
-// by its predicate. fromOthers is true when there are other relations in FROM
-// or USING.
-func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scope, fromOthers bool) {
+// by its predicate. from is its FROM or USING.
+func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scope, from ...*pg.Node) {
 	if !p.own() {
 		return
 	}
@@ -28,7 +27,7 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 			b.Limited, b.OneRow = true, true
 		case t.truth(where) == always:
 			b.Why = "WHERE is always true"
-		case t.selfJoin(where):
+		case t.selfJoin(where, t.covers(from, t.withs(), 0)):
 			b.Why = "WHERE joins " + relName(rel) + " with itself, row by row"
 		case !t.limiting(where):
 			b.Why = "WHERE does not depend on the rows of " + relName(rel)
@@ -52,7 +51,7 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
 	sel := s.SelectStmt.GetSelectStmt()
 	t := &limits{p: p, rel: rel, sc: sc}
-	if !p.own() || sel == nil || !t.wholeOf(sel, s.WithClause.GetCtes(), 0) || !t.unlimited(sel) {
+	if !p.own() || t.coveredBy(sel, t.withs(), 0) == nil {
 		return
 	}
 	if w := s.OnConflictClause.WhereClause; w != nil && t.truth(w) != always && t.limiting(w) {
@@ -114,6 +113,20 @@ func (t *limits) simple(n *pg.Node) *pg.Node {
 				return n
 			}
 			n = e.CoalesceExpr.Args[0]
+		case *pg.Node_AExpr:
+			// x = true and x <> false are x.
+			op, a, b := opName(e.AExpr), e.AExpr.Lexpr, e.AExpr.Rexpr
+			if e.AExpr.Kind != pg.A_Expr_Kind_AEXPR_OP || op != "=" && op != "<>" {
+				return n
+			}
+			switch {
+			case isBool(b, op == "="):
+				n = a
+			case isBool(a, op == "="):
+				n = b
+			default:
+				return n
+			}
 		case *pg.Node_BoolExpr:
 			if e.BoolExpr.Boolop != pg.BoolExprType_AND_EXPR {
 				return n
@@ -133,6 +146,12 @@ func (t *limits) simple(n *pg.Node) *pg.Node {
 		}
 	}
 	return n
+}
+
+// isBool reports whether n is the keyword TRUE, or FALSE.
+func isBool(n *pg.Node, b bool) bool {
+	c, ok := n.GetAConst().GetVal().(*pg.A_Const_Boolval)
+	return ok && c.Boolval.GetBoolval() == b
 }
 
 func isType(t *pg.TypeName, name string) bool {
@@ -176,8 +195,11 @@ func (t *limits) truth(n *pg.Node) verdict {
 		notNull := t.nullness(e.BooleanTest.Arg) == never
 		switch e.BooleanTest.Booltesttype {
 		case pg.BoolTestType_IS_NOT_TRUE:
-			if v == never {
+			switch v {
+			case never:
 				return always
+			case always:
+				return never
 			}
 		case pg.BoolTestType_IS_NOT_UNKNOWN:
 			if v == always || notNull {
@@ -189,6 +211,9 @@ func (t *limits) truth(n *pg.Node) verdict {
 			return t.truthOfNot(e.BooleanTest.Arg)
 		}
 	case *pg.Node_AExpr:
+		if of := refuted(e.AExpr); of != nil {
+			return t.truthOfNot(of)
+		}
 		return t.comparison(e.AExpr)
 	case *pg.Node_CoalesceExpr:
 		return t.truth(e.CoalesceExpr.Args[0])
@@ -218,6 +243,22 @@ func (t *limits) truth(n *pg.Node) verdict {
 		}
 	}
 	return depends
+}
+
+// refuted returns what a comparison with FALSE, or one that is not with TRUE,
+// says is false.
+func refuted(e *pg.A_Expr) *pg.Node {
+	op := opName(e)
+	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || op != "=" && op != "<>" {
+		return nil
+	}
+	if isBool(e.Rexpr, op != "=") {
+		return e.Lexpr
+	}
+	if isBool(e.Lexpr, op != "=") {
+		return e.Rexpr
+	}
+	return nil
 }
 
 func (t *limits) boolean(b *pg.BoolExpr) verdict {
@@ -300,8 +341,13 @@ func (t *limits) truthOfNot(n *pg.Node) verdict {
 			flipped = pg.NullTestType_IS_NOT_NULL
 		}
 		return t.truth(&pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: e.NullTest.Arg, Nulltesttype: flipped}}})
-	case *pg.Node_BooleanTest:
-		return not(t.truth(n))
+	case *pg.Node_BooleanTest: // never NULL
+		switch t.truth(n) {
+		case never:
+			return always
+		case always:
+			return never
+		}
 	case *pg.Node_SubLink:
 		sel := e.SubLink.Subselect.GetSelectStmt()
 		if e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK && sel != nil && sel.WhereClause != nil && t.truth(sel.WhereClause) == never {
@@ -311,14 +357,44 @@ func (t *limits) truthOfNot(n *pg.Node) verdict {
 			return not(t.truth(n))
 		}
 	case *pg.Node_AExpr:
-		if op, ok := negated[opName(e.AExpr)]; ok && e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_OP {
-			return t.comparison(&pg.A_Expr{Kind: pg.A_Expr_Kind_AEXPR_OP, Name: []*pg.Node{pg.MakeStrNode(op)}, Lexpr: e.AExpr.Lexpr, Rexpr: e.AExpr.Rexpr})
+		if of := refuted(e.AExpr); of != nil {
+			return t.truth(of)
+		}
+		if f := opposed(e.AExpr); f != nil {
+			return t.comparison(f)
 		}
 	}
 	return not(t.truth(n))
 }
 
 var negated = map[string]string{"=": "<>", "<>": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+var everyOrAny = map[pg.A_Expr_Kind]pg.A_Expr_Kind{
+	pg.A_Expr_Kind_AEXPR_OP:     pg.A_Expr_Kind_AEXPR_OP,
+	pg.A_Expr_Kind_AEXPR_IN:     pg.A_Expr_Kind_AEXPR_IN,
+	pg.A_Expr_Kind_AEXPR_OP_ANY: pg.A_Expr_Kind_AEXPR_OP_ALL,
+	pg.A_Expr_Kind_AEXPR_OP_ALL: pg.A_Expr_Kind_AEXPR_OP_ANY,
+}
+
+// opposed returns the comparison that is true where e is false, or nil.
+func opposed(e *pg.A_Expr) *pg.A_Expr {
+	f := &pg.A_Expr{Name: e.Name, Lexpr: e.Lexpr, Rexpr: e.Rexpr}
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_DISTINCT:
+		f.Kind = pg.A_Expr_Kind_AEXPR_NOT_DISTINCT
+	case pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
+		f.Kind = pg.A_Expr_Kind_AEXPR_DISTINCT
+	default:
+		if f.Kind = between[e.Kind]; f.Kind == 0 {
+			op := negated[opName(e)]
+			if f.Kind = everyOrAny[e.Kind]; op == "" || f.Kind == 0 {
+				return nil
+			}
+			f.Name = []*pg.Node{pg.MakeStrNode(op)}
+		}
+	}
+	return f
+}
 
 var mirrored = map[string]string{"=": "=", "<>": "<>", "<": ">", ">=": "<=", ">": "<", "<=": ">="}
 

@@ -38,6 +38,9 @@ func (t *limits) overlapping(e, f *pg.A_Expr) bool {
 func (t *limits) comparison(e *pg.A_Expr) verdict {
 	op := opName(e)
 	l, r := e.Lexpr, e.Rexpr
+	if v := t.eachArm(e); v != depends {
+		return v
+	}
 	switch e.Kind {
 	case pg.A_Expr_Kind_AEXPR_OP:
 		if t.null(l) || t.null(r) {
@@ -71,8 +74,8 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 			if t.isText(r, "") {
 				return always
 			}
-		case "@>", "<@":
-			if t.same(l, r) {
+		case "@>", "<@", "&&":
+			if t.same(l, r) || op == "@>" && t.inAll(r) || op == "<@" && t.inAll(l) || op == "@>" && t.holdsAll(l) || op == "<@" && t.holdsAll(r) {
 				return always
 			}
 		}
@@ -92,9 +95,12 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 			return always
 		}
 	case pg.A_Expr_Kind_AEXPR_DISTINCT:
-		// IS DISTINCT FROM NULL is IS NOT NULL.
+		// IS DISTINCT FROM NULL is IS NOT NULL, and of what is not NULL it is <>.
 		if t.null(r) && t.nullness(l) == never {
 			return always
+		}
+		if t.nullness(l) == never && t.nullness(r) == never {
+			return t.compare(l, "<>", r)
 		}
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
 		if !strings.HasPrefix(op, "!") && (t.matchesAll(r, likeAll) || t.same(l, r)) {
@@ -108,44 +114,146 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 			return always
 		}
 	case pg.A_Expr_Kind_AEXPR_IN:
-		for _, i := range r.GetList().GetItems() {
-			if op == "=" && t.same(l, i) {
-				return always
-			}
-		}
-		if op == "=" && t.bothTruths(r.GetList().GetItems()) && t.nullness(l) == never {
+		items := r.GetList().GetItems()
+		if op == "=" && t.bothTruths(items) && t.nullness(l) == never {
 			return always
 		}
+		return t.overList(l, op, items, op != "=")
 	case pg.A_Expr_Kind_AEXPR_OP_ANY:
-		if a := r.GetAArrayExpr(); a != nil && op == "=" {
-			for _, i := range a.Elements {
-				if t.same(l, i) {
-					return always
-				}
-			}
-		}
 		if s := t.bare(r).GetSubLink(); s != nil && op == "=" && t.ownColumn(l, s.Subselect) {
 			return always
 		}
+		if items, ok := t.elements(r); ok {
+			return t.overList(l, op, items, false)
+		}
 	case pg.A_Expr_Kind_AEXPR_OP_ALL:
-		if a := r.GetAArrayExpr(); a != nil && !slices.ContainsFunc(a.Elements, func(i *pg.Node) bool { return op != "=" || !t.same(l, i) }) {
-			return always
+		if items, ok := t.elements(r); ok {
+			return t.overList(l, op, items, true)
 		}
-		if c, ok := t.fold(r); ok && c.text != nil && *c.text == "{}" {
-			return always
-		}
-	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM:
+	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		items := r.GetList().GetItems()
 		if len(items) != 2 {
 			return depends
 		}
-		lower := t.same(l, items[0]) || t.range_(l, ">=", items[0]) == always
-		upper := t.same(l, items[1]) || t.range_(l, "<=", items[1]) == always
-		if lower && upper {
-			return always
+		from, to := items[0], items[1]
+		switch e.Kind {
+		case pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+			if a, ok := t.fold(from); ok && a.num != nil {
+				if b, ok := t.fold(to); ok && b.num != nil && a.num.Cmp(b.num) > 0 {
+					from, to = to, from
+				}
+			}
+		}
+		switch e.Kind {
+		case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM:
+			if t.compare(l, ">=", from) == always && t.compare(l, "<=", to) == always {
+				return always
+			}
+		default:
+			if t.compare(l, "<", from) == always || t.compare(l, ">", to) == always {
+				return always
+			}
 		}
 	}
 	return depends
+}
+
+// compare judges l op r.
+func (t *limits) compare(l *pg.Node, op string, r *pg.Node) verdict {
+	return t.truth(&pg.Node{Node: &pg.Node_AExpr{AExpr: &pg.A_Expr{Kind: pg.A_Expr_Kind_AEXPR_OP, Name: []*pg.Node{pg.MakeStrNode(op)}, Lexpr: l, Rexpr: r}}})
+}
+
+// overList judges l op with every item of a list, or with any. Only what holds
+// for each row is of interest.
+func (t *limits) overList(l *pg.Node, op string, items []*pg.Node, every bool) verdict {
+	if !t.p.spend(len(items)) {
+		return depends
+	}
+	if len(items) == 0 && every {
+		return always
+	}
+	for _, i := range items {
+		if v := t.compare(l, op, i); v == always != every {
+			if every {
+				return depends
+			}
+			return always
+		}
+	}
+	if every {
+		return always
+	}
+	return depends
+}
+
+// elements are those of an array that a text spells out, or the one value of a
+// query without a FROM.
+func (t *limits) elements(n *pg.Node) ([]*pg.Node, bool) {
+	if a := n.GetAArrayExpr(); a != nil {
+		return a.Elements, true
+	}
+	if cast := n.GetTypeCast(); cast != nil {
+		return t.elements(cast.Arg)
+	}
+	c, ok := t.fold(n)
+	if !ok || c.text == nil || !strings.HasPrefix(*c.text, "{") || !strings.HasSuffix(*c.text, "}") || strings.ContainsAny(*c.text, `"\`) {
+		return nil, false
+	}
+	body := strings.TrimSpace(strings.Trim(*c.text, "{}"))
+	if body == "" {
+		return nil, true
+	}
+	var items []*pg.Node
+	for _, s := range strings.Split(body, ",") {
+		s = strings.TrimSpace(s)
+		if strings.EqualFold(s, "null") {
+			return nil, false
+		}
+		items = append(items, pg.MakeAConstStrNode(s, -1))
+	}
+	return items, true
+}
+
+// eachArm judges a comparison of a CASE: of each of its results.
+func (t *limits) eachArm(e *pg.A_Expr) verdict {
+	c := e.Lexpr.GetCaseExpr()
+	if c == nil || c.Defresult == nil {
+		return depends
+	}
+	arm := func(n *pg.Node) verdict {
+		return t.truth(&pg.Node{Node: &pg.Node_AExpr{AExpr: &pg.A_Expr{Kind: e.Kind, Name: e.Name, Lexpr: n, Rexpr: e.Rexpr}}})
+	}
+	arms := []verdict{arm(c.Defresult)}
+	for _, n := range c.Args {
+		arms = append(arms, arm(n.GetCaseWhen().GetResult()))
+	}
+	return same(arms)
+}
+
+// inAll reports whether a value is contained in every array or document: the
+// empty one.
+func (t *limits) inAll(n *pg.Node) bool {
+	items, ok := t.elements(n)
+	return ok && len(items) == 0
+}
+
+// holdsAll reports whether a value is the range that holds everything.
+func (t *limits) holdsAll(n *pg.Node) bool {
+	if f := n.GetFuncCall(); f != nil && strings.HasSuffix(lastOf(f.Funcname), "range") {
+		return len(f.Args) >= 2 && t.null(f.Args[0]) && t.null(f.Args[1])
+	}
+	if cast := n.GetTypeCast(); cast != nil {
+		return t.holdsAll(cast.Arg)
+	}
+	c, ok := t.fold(n)
+	if !ok || c.text == nil {
+		return false
+	}
+	switch strings.ReplaceAll(*c.text, " ", "") {
+	case "(,)", "[,]", "[,)", "(,]", "{(,)}":
+		return true
+	}
+	return false
 }
 
 // bothTruths reports whether a list has true and false.
@@ -192,21 +300,36 @@ func (t *limits) shift(n *pg.Node) (*pg.Node, *big.Float) {
 // everyKey reports whether a comparison holds for every key that is a number
 // from 1 up, as generated keys are: the usual way around a check for WHERE.
 func (t *limits) everyKey(l *pg.Node, op string, r *pg.Node) bool {
-	col := t.column(t.bare(l))
-	c, ok := t.fold(r)
-	if col == nil || !ok || c.num == nil || !slices.ContainsFunc(t.rel.Keys, func(k []int16) bool { return len(k) == 1 && k[0] == col.Num }) {
+	x, by := t.shift(t.bare(l))
+	col := t.column(t.bare(x))
+	num := t.number(r)
+	if col == nil || num == nil || !slices.ContainsFunc(t.rel.Keys, func(k []int16) bool { return len(k) == 1 && k[0] == col.Num }) {
 		return false
 	}
-	_, high := t.span(l)
+	num = new(big.Float).Sub(num, by)
+	_, high := t.span(x)
 	switch {
 	case high == nil:
 		return false // no integer
-	case op == ">", op == "<>":
-		return c.num.Sign() <= 0
+	case op == ">":
+		return num.Cmp(big.NewFloat(1)) < 0
+	case op == "<>":
+		return num.Sign() <= 0
 	case op == ">=":
-		return c.num.Cmp(big.NewFloat(1)) <= 0
+		return num.Cmp(big.NewFloat(1)) <= 0
 	}
-	return op == "<" && c.num.Cmp(high) >= 0
+	return op == "<" && num.Cmp(high) >= 0
+}
+
+// number is the number that a constant is, also in quotes, or nil.
+func (t *limits) number(n *pg.Node) *big.Float {
+	c, ok := t.fold(n)
+	if ok && c.num == nil && c.text != nil {
+		if f, ok := number(*c.text); ok {
+			return f
+		}
+	}
+	return c.num
 }
 
 // similarPattern unwraps the call that the parser puts around SIMILAR TO's
@@ -240,7 +363,7 @@ func (t *limits) range_(l *pg.Node, op string, r *pg.Node) verdict {
 		if f, ok := number(*c.text); ok {
 			num = f
 		}
-		if s := strings.ToLower(strings.TrimSpace(*c.text)); s == "infinity" && op == "<=" || s == "-infinity" && op == ">=" {
+		if s := strings.ToLower(strings.TrimSpace(*c.text)); s == "infinity" && (op == "<=" || op == "<") || s == "-infinity" && (op == ">=" || op == ">") {
 			return always
 		}
 	}
@@ -320,13 +443,23 @@ func (t *limits) span(n *pg.Node) (low, high *big.Float) {
 			return num(0), num(1)
 		case "sign":
 			return num(-1), num(1)
+		case "mod":
+			if c := t.number(lastNode(f.Args)); c != nil && c.Cmp(num(1)) == 0 {
+				return num(0), num(0)
+			}
+		case "power", "pow":
+			if c := t.number(lastNode(f.Args)); c != nil && c.Sign() == 0 {
+				return num(1), num(1)
+			}
 		}
 	}
 	// x - x, x * 0, x % 1
 	if e := n.GetAExpr(); e != nil && e.Kind == pg.A_Expr_Kind_AEXPR_OP && e.Lexpr != nil {
 		c, isConst := t.fold(e.Rexpr)
 		switch op := opName(e); {
-		case op == "-" && t.same(e.Lexpr, e.Rexpr), (op == "*" || op == "&") && isConst && c.num != nil && c.num.Sign() == 0,
+		case op == "^" && isConst && c.num != nil && c.num.Sign() == 0:
+			return num(1), num(1)
+		case (op == "-" || op == "#") && t.same(e.Lexpr, e.Rexpr), (op == "*" || op == "&") && isConst && c.num != nil && c.num.Sign() == 0,
 			op == "%" && isConst && c.num != nil && c.num.Cmp(num(1)) == 0:
 			return num(0), num(0)
 		case op == "*" && t.same(e.Lexpr, e.Rexpr):
@@ -336,11 +469,19 @@ func (t *limits) span(n *pg.Node) (low, high *big.Float) {
 	return nil, nil
 }
 
+func lastNode(list []*pg.Node) *pg.Node {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[len(list)-1]
+}
+
 // extreme judges x >= (SELECT min(x) FROM rel) and its kin.
 func (t *limits) extreme(l *pg.Node, op string, sub *pg.Node) verdict {
 	sel := sub.GetSelectStmt()
 	c := t.column(t.bare(l))
-	if sel == nil || c == nil || !t.wholeTable(sel) || len(sel.TargetList) != 1 {
+	if sel == nil || c == nil || len(sel.TargetList) != 1 || len(sel.GroupClause) > 0 ||
+		t.unfiltered(sel, t.withs().and(sel.WithClause), 0) == nil {
 		return depends
 	}
 	value, by := t.shift(sel.TargetList[0].GetResTarget().GetVal())

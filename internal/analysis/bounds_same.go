@@ -49,6 +49,15 @@ func (t *limits) nullness(n *pg.Node) verdict {
 		if t.wholeRow(e.ColumnRef) || systemColumns[lastName(e.ColumnRef)].num != 0 {
 			return never
 		}
+	case *pg.Node_CaseExpr:
+		if e.CaseExpr.Defresult == nil {
+			return depends
+		}
+		results := []*pg.Node{e.CaseExpr.Defresult}
+		for _, a := range e.CaseExpr.Args {
+			results = append(results, a.GetCaseWhen().GetResult())
+		}
+		return allNotNull(results)
 	case *pg.Node_NullTest, *pg.Node_BooleanTest, *pg.Node_SqlvalueFunction, *pg.Node_RowExpr, *pg.Node_AArrayExpr:
 		return never
 	case *pg.Node_SubLink:
@@ -115,6 +124,12 @@ func (t *limits) bare(n *pg.Node) *pg.Node {
 			n = e.TypeCast.Arg
 		case *pg.Node_CollateClause:
 			n = e.CollateClause.Arg
+		case *pg.Node_AIndirection: // (rel).x
+			row, ind := e.AIndirection.Arg.GetColumnRef(), e.AIndirection.Indirection
+			if row == nil || len(ind) != 1 || ind[0].GetString_() == nil || !t.wholeRow(row) {
+				return n
+			}
+			n = &pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{Fields: ind}}}
 		case *pg.Node_CoalesceExpr:
 			args := e.CoalesceExpr.Args
 			for len(args) > 1 && t.null(args[0]) {

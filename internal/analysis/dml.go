@@ -278,7 +278,7 @@ func (p *part) update(s *pg.UpdateStmt, around *scope) ([]field, bool) {
 	assigned := map[int16]value{}
 	p.assignments(rel, s.TargetList, sc, assigned)
 	p.use(rel.OID, Update, slices.Collect(maps.Keys(assigned)))
-	p.bound(rel, Update, s.WhereClause, sc, len(s.FromClause) > 0)
+	p.bound(rel, Update, s.WhereClause, sc, s.FromClause...)
 	p.fire(rel, Update, assigned, sc)
 	return p.returning(s.ReturningList, rel, src, assigned, sc)
 }
@@ -295,7 +295,7 @@ func (p *part) delete(s *pg.DeleteStmt, around *scope) ([]field, bool) {
 	p.from(s.UsingClause, sc)
 	p.predicate(s.WhereClause, sc)
 	p.use(rel.OID, Delete, nil)
-	p.bound(rel, Delete, s.WhereClause, sc, len(s.UsingClause) > 0)
+	p.bound(rel, Delete, s.WhereClause, sc, s.UsingClause...)
 	p.fire(rel, Delete, nil, sc)
 	return p.returning(s.ReturningList, rel, src, nil, sc)
 }
@@ -342,11 +342,11 @@ func (p *part) merge(s *pg.MergeStmt, around *scope) {
 		case pg.CmdType_CMD_UPDATE:
 			p.assignments(rel, w.TargetList, sc, assigned)
 			p.use(rel.OID, Update, slices.Collect(maps.Keys(assigned)))
-			p.bound(rel, Update, both(s.JoinCondition, w.Condition), sc, true)
+			p.bound(rel, Update, both(s.JoinCondition, w.Condition), sc, s.SourceRelation)
 			p.fire(rel, Update, assigned, sc)
 		case pg.CmdType_CMD_DELETE:
 			p.use(rel.OID, Delete, nil)
-			p.bound(rel, Delete, both(s.JoinCondition, w.Condition), sc, true)
+			p.bound(rel, Delete, both(s.JoinCondition, w.Condition), sc, s.SourceRelation)
 			p.fire(rel, Delete, nil, sc)
 		case pg.CmdType_CMD_NOTHING:
 		default:
