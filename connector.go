@@ -137,7 +137,7 @@ func (c *Connector) guard(ctx context.Context, inner *stdlib.Conn) (*Conn, error
 	}
 	g := &Conn{inner: inner, pgx: conn, pg: conn.PgConn(), connector: c, mode: cfg.DefaultQueryExecMode}
 	g.session = sessionOf(g.pg, cfg.Database)
-	g.session.intern = c.intern
+	g.session.intern = func(schemas []string) *path { return c.intern(schemas, cfg.User) }
 	g.catalog = c.cache.Session()
 	g.record = recorder{sink: c.cfg.Audit, session: g.session.id, strict: c.cfg.Durability == DurabilityStrict,
 		database: audit.Database{Name: cfg.Database, User: cfg.User, BackendPID: g.pg.PID()}}
@@ -233,9 +233,9 @@ func (c *Connector) bind(snap *catalog.Snapshot, prev *view) (*view, error) {
 // maxPaths bounds the search paths that are shared.
 const maxPaths = 64
 
-// intern returns the one path with these schemas.
-func (c *Connector) intern(schemas []string) *path {
-	p := &path{schemas: schemas, shared: true}
+// intern returns the one path with these schemas for a user.
+func (c *Connector) intern(schemas []string, user string) *path {
+	p := &path{schemas: schemas, user: user, shared: true}
 	for _, s := range schemas {
 		if len(s) > len("pg_temp_") && s[:len("pg_temp_")] == "pg_temp_" {
 			p.shared = false
@@ -245,7 +245,7 @@ func (c *Connector) intern(schemas []string) *path {
 	c.pathMu.Lock()
 	defer c.pathMu.Unlock()
 	for _, known := range c.paths {
-		if slices.Equal(known.schemas, schemas) {
+		if known.user == user && slices.Equal(known.schemas, schemas) {
 			return known
 		}
 	}

@@ -72,6 +72,7 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 		var declared []catalog.OID // what cursors rest on that the text names
 		p, err := makePlan(ctx, sql, v, s.path, analysis.Session{
 			Path:    s.path.schemas,
+			User:    s.path.user,
 			Resolve: s.resolve,
 			Prepared: func(name string) (string, bool) {
 				text, ok := s.prepared[name]

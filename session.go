@@ -134,7 +134,8 @@ func (s *session) nextStatement() string {
 // with it the plans of texts.
 type path struct {
 	schemas []string
-	shared  bool // no temporary schema in it
+	user    string // the session's, for $user in functions
+	shared  bool   // no temporary schema in it
 }
 
 // The guard's own statements name everything with its schema: the session may

@@ -18,6 +18,9 @@ type Session struct {
 	// Path is current_schemas(true): the effective search path, pg_temp and
 	// pg_catalog included where they are searched.
 	Path []string
+	// User is the role of the session, whose name $user stands for in the
+	// search_path of a function. "" where there is none.
+	User string
 	// Resolve asks the server, in this session, what the names of a text mean.
 	// Nil: they are looked up in the snapshot along Path.
 	Resolve func(ctx context.Context, n Names) (Resolution, error)

@@ -600,7 +600,7 @@ func (v parameterValues) named(parts []string) (value, bool) {
 func (p *part) bodyPath(f *catalog.Function) []string {
 	for _, s := range f.Settings {
 		if path, ok := strings.CutPrefix(s, "search_path="); ok {
-			return splitPath(path, p.a.sess.Path)
+			return splitPath(path, p.a.sess.Path, p.userOf(f))
 		}
 	}
 	if p.search != nil {
@@ -609,8 +609,19 @@ func (p *part) bodyPath(f *catalog.Function) []string {
 	return p.a.sess.Path
 }
 
-// splitPath parses the value of a search_path setting.
-func splitPath(s string, session []string) []string {
+// userOf returns the role as which a function runs that is called from here.
+func (p *part) userOf(f *catalog.Function) string {
+	switch {
+	case f.SecurityDefiner:
+		return f.Owner
+	case p.user != "":
+		return p.user
+	}
+	return p.a.sess.User
+}
+
+// splitPath parses the value of a search_path setting under a role.
+func splitPath(s string, session []string, user string) []string {
 	var path []string
 	for _, e := range strings.Split(s, ",") {
 		e = strings.TrimSpace(e)
@@ -621,6 +632,10 @@ func splitPath(s string, session []string) []string {
 		}
 		switch e {
 		case "":
+		case "$user":
+			if user != "" {
+				path = append(path, user)
+			}
 		case "pg_temp":
 			for _, t := range session {
 				if strings.HasPrefix(t, "pg_temp_") {
@@ -677,7 +692,7 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 		typed = append(slices.Clip(typed[:n-1]), rest)
 	}
 	q := p.within("function "+funcName(f), f.OID, names, parameterValues{f.Name, f.ArgNames, typed})
-	q.search = path
+	q.search, q.user = path, p.userOf(f)
 	var cols []field
 	returns := false
 	p.a.rows = nil

@@ -55,6 +55,7 @@ type part struct {
 	// search is the search path of the functions that are called from here; nil
 	// is the session's.
 	search []string
+	user   string // as whom the function that is being analyzed runs; "" is the session's
 	// text is where positions point: true for the SQL string itself.
 	text bool
 	// defined is true within the definitions of views and rules, whose

@@ -55,7 +55,7 @@ func (p *part) plpgsql(f *catalog.Function, args []value, trigger *triggerRows) 
 	names := p.a.pathNames(path)
 	step := "function " + funcName(f)
 	q := p.within(step, f.OID, names, nil)
-	q.search = path
+	q.search, q.user = path, p.userOf(f)
 	if trigger != nil {
 		q.path = p.path // it names the function already
 		if len(trigger.transitions) > 0 {

@@ -179,6 +179,7 @@ type Function struct {
 	ReturnsSet      bool
 	Volatility      byte // i immutable, s stable, v volatile
 	SecurityDefiner bool
+	Owner           string
 	Strict          bool
 	Source          string   // prosrc of sql and plpgsql functions, else ""
 	Body            string   // pg_get_function_sqlbody of BEGIN ATOMIC and RETURN bodies, else ""

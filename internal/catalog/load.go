@@ -521,6 +521,7 @@ func (b *builder) readFunction(r row) {
 		Definition:      r.str(19),
 		Settings:        r.texts(20),
 		Stamp:           r.str(21),
+		Owner:           b.name(r, 22),
 	}
 	all, modes, names := r.oids(6), r.texts(7), r.texts(8)
 	if modes == nil {

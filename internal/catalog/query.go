@@ -96,7 +96,7 @@ const (
 		case when l.lanname in ('sql', 'plpgsql') and n.nspname <> 'pg_catalog' then x.prosrc end,
 		case when x.prosqlbody is not null and n.nspname <> 'pg_catalog' then pg_get_function_sqlbody(x.oid) end,
 		case when l.lanname = 'plpgsql' then pg_get_functiondef(x.oid) end,
-		x.proconfig, hash_record_extended(row(x.ctid, x.xmin), 13)
+		x.proconfig, hash_record_extended(row(x.ctid, x.xmin), 13), pg_get_userbyid(x.proowner)
 		from pg_proc x join pg_namespace n on n.oid = x.pronamespace join pg_language l on l.oid = x.prolang where %[1]s order by x.oid`
 
 	aggregatesSQL = `select x.oid, a.aggtransfn::oid, a.aggfinalfn::oid, a.aggcombinefn::oid, a.aggserialfn::oid, a.aggdeserialfn::oid,
