@@ -11,6 +11,7 @@ import (
 	"hash"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/guardedpg/guardedpg/guard"
 	"github.com/guardedpg/guardedpg/identity"
 	"github.com/guardedpg/guardedpg/internal/analysis"
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 type purposeKey struct{}
@@ -195,7 +197,9 @@ func wrongDetail(err error) string {
 
 // meaningSQL asks for the settings that decide what constants mean, how values
 // become text, and as whom and on which rows a statement acts. The server reports
-// some when they change (reported); these it does not.
+// some when they change (reported); these it does not. With them come the roles
+// that the session's is a member of, and what is defined besides relations and
+// functions, which the plan knows.
 var meaningSQL = func() string {
 	var list []string
 	for _, name := range []string{"role", "row_security", "session_replication_role", "lo_compat_privileges",
@@ -203,8 +207,20 @@ var meaningSQL = func() string {
 		"quote_all_identifiers", "timezone_abbreviations", "xmlbinary", "xmloption"} {
 		list = append(list, "pg_catalog.current_setting('"+name+"', true)")
 	}
-	return "select " + strings.Join(list, ", ")
+	return "select " + strings.Join(list, ", ") + ", (" + membershipsSQL + "), (" + catalog.SurroundingsSQL() + ")"
 }()
+
+// membershipsSQL asks for what decides which policies of row security apply. A
+// superuser's role is of no member, and exempt.
+const membershipsSQL = `select pg_catalog.string_agg(pg_catalog.concat_ws(' ', oid, rolname, rolsuper, rolinherit, rolbypassrls), ',' order by oid)
+	from pg_catalog.pg_roles where rolname OPERATOR(pg_catalog.=) any (array[current_user, session_user])
+	or pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'off' and pg_catalog.pg_has_role(oid, 'member')`
+
+// rolesSQL asks for all roles and memberships: what a statement about privileges
+// means.
+const rolesSQL = `select pg_catalog.bit_xor(pg_catalog.hash_record_extended(r, 1)) OPERATOR(pg_catalog.#) (select coalesce(pg_catalog.bit_xor(pg_catalog.hash_record_extended(row(m.ctid, m.xmin), 2)), 0)
+	from pg_catalog.pg_auth_members m) from (select oid, rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls, rolconfig
+	from pg_catalog.pg_roles) r`
 
 var reported = []string{"DateStyle", "IntervalStyle", "TimeZone", "is_superuser", "session_authorization"}
 
@@ -221,7 +237,20 @@ func (r *run) meaning(ctx context.Context) ([]string, error) {
 	for _, name := range reported {
 		values = append(values, r.conn.pg.ParameterStatus(name))
 	}
-	return values, nil
+	more := make([]string, 0, len(r.plan.facts.Settings)+1)
+	for i := range r.plan.facts.Settings {
+		more = append(more, "pg_catalog.current_setting($"+strconv.Itoa(i+1)+", true)")
+	}
+	if slices.ContainsFunc(r.plan.facts.Statements, func(st *analysis.Statement) bool { return st.Classes&analysis.DCL != 0 }) {
+		more = append(more, "("+rolesSQL+")")
+	}
+	if len(more) == 0 {
+		return values, nil
+	}
+	if rows, err = r.conn.session.ask(ctx, "select "+strings.Join(more, ", "), r.plan.facts.Settings...); err != nil {
+		return nil, err
+	}
+	return slices.Concat(values, rows[0]), nil
 }
 
 // request describes the statement to an approver.

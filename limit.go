@@ -33,7 +33,7 @@ func (r *run) limitable(maxRows int64) error {
 	uncounted := func(u analysis.Use) bool {
 		rel := r.plan.view.snap.Relation(u.Rel)
 		// The server does not count what it writes elsewhere.
-		return u.Action == analysis.Truncate || rel == nil || rel.Kind == 'f' && len(st.Writes) > 1
+		return u.Action == analysis.Truncate || rel == nil || rel.Kind == 'f'
 	}
 	switch {
 	case st.Classes&^countable != 0 || len(st.Unknown) > 0 || slices.ContainsFunc(st.Writes, uncounted):
@@ -84,33 +84,29 @@ func (r *run) exec(ctx context.Context) (pgconn.CommandTag, error) {
 }
 
 // execWithin executes the text and returns an error when it touched too much.
-// What triggers, cascades and other parts of the statement touch counts too.
+// What its command tag says is not asked: triggers, cascades, functions and the
+// parts of WITH touch rows too.
 func (r *run) execWithin(ctx context.Context, own bool) (pgconn.CommandTag, error) {
 	c := r.conn
-	several := len(r.plan.facts.Statements[0].Writes) > 1
-	var before, touched int64
-	var err error
-	if several {
-		if before, err = c.touched(ctx); err != nil {
-			return pgconn.CommandTag{}, err
-		}
+	before, err := c.touched(ctx)
+	if err != nil {
+		return pgconn.CommandTag{}, err
 	}
 	tag, err := c.pgx.Exec(ctx, r.call.sql, r.call.pass...)
 	if err != nil {
 		return tag, err
 	}
-	if several {
-		if own {
-			// Triggers that wait for the commit would not be counted.
-			if err := c.ownControl(ctx, "set constraints all immediate"); err != nil {
-				return pgconn.CommandTag{}, err
-			}
-		}
-		if touched, err = c.touched(ctx); err != nil {
+	if own {
+		// Triggers that wait for the commit would not be counted.
+		if err := c.ownControl(ctx, "set constraints all immediate"); err != nil {
 			return pgconn.CommandTag{}, err
 		}
 	}
-	if max(tag.RowsAffected(), touched-before) > r.maxRows {
+	touched, err := c.touched(ctx)
+	if err != nil {
+		return pgconn.CommandTag{}, err
+	}
+	if touched-before > r.maxRows {
 		return pgconn.CommandTag{}, r.held(fmt.Sprintf("it touched more than the %d rows that were allowed, and was undone", r.maxRows),
 			"limit it further, or ask for more rows", nil)
 	}

@@ -30,6 +30,9 @@ func TestLimitCountsAll(t *testing.T) {
 		"a trigger that waits for the commit": {`CREATE FUNCTION wipe() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM orders; RETURN NULL; END $$;
 			CREATE CONSTRAINT TRIGGER wipe AFTER UPDATE ON notes INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wipe()`,
 			"UPDATE notes SET body = 'x' WHERE id = 1", 4},
+		"a part of a SELECT":      {"", "WITH gone AS (DELETE FROM orders RETURNING id) SELECT 1", 3},
+		"a part of the same kind": {"", "WITH gone AS (DELETE FROM orders WHERE id < 3) DELETE FROM orders WHERE id = 3", 3},
+		"a function":              {`CREATE FUNCTION wipe() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM orders; RETURN 1; END $$`, "SELECT wipe()", 3},
 		"a part of the statement": {"", "WITH gone AS (DELETE FROM orders RETURNING id) INSERT INTO scratch SELECT 1, 'x' WHERE 1 = 1", 4},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -53,7 +53,8 @@ type Request struct {
 	ID string
 	// Digest binds a decision: SHA-256, in hex, over the statement, its
 	// arguments, the identity with its groups, what it sees in clear, the database,
-	// the policy and the versions of the catalog objects concerned.
+	// the policy, the versions of the catalog objects concerned, and the session's
+	// role and settings.
 	Digest string
 	// Shape binds a wider grant: like Digest, but over the statement's
 	// fingerprint in place of its text, and without the arguments. Empty means

@@ -3,7 +3,6 @@ package approve
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/guardedpg/guardedpg/identity"
@@ -158,7 +157,7 @@ func (c *Case) decide(d Decision) error {
 			c.State = Approved
 		}
 	case BreakGlass:
-		if strings.TrimSpace(d.Reason) == "" || d.Scope.wide() {
+		if !says(d.Reason) || d.Scope.wide() {
 			return &Error{Class: ErrInvalid, Request: c.Request.ID, Detail: "breaking the glass needs a reason, and is for one time"}
 		}
 		c.State = Approved
@@ -197,7 +196,7 @@ func (c *Case) covers(r Request) error {
 		return void("it is another's")
 	case !exact && !shaped:
 		return void("it is for another statement, or what it was bound to has changed")
-	case exact && !c.Request.alike(r):
+	case exact && !c.Request.alike(r), shaped && (c.Request.Database != r.Database || !slices.Equal(c.Request.Effects, r.Effects)):
 		return void("people saw another statement")
 	case c.State == Used:
 		return void("it is used up")

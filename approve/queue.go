@@ -282,8 +282,8 @@ const maxSize = 1 << 20
 
 // size is how many bytes a person would have to read.
 func (r Request) size() int {
-	n := len(r.Statement)
-	for _, list := range [][]string{r.Args, r.Behind} {
+	n := len(r.Statement) + len(r.Purpose)
+	for _, list := range [][]string{r.Args, r.Behind, r.Effects} {
 		for _, s := range list {
 			n += len(s)
 		}

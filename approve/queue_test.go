@@ -323,6 +323,12 @@ func TestWiderGrant(t *testing.T) {
 		noShape := of("5")
 		noShape.Shape = ""
 		require.Equal(t, noShape.ID, file(t, q, noShape))
+		elsewhere := of("elsewhere")
+		elsewhere.Database = "another"
+		require.Equal(t, elsewhere.ID, file(t, q, elsewhere), "people saw another database")
+		farther := of("farther")
+		farther.Effects = append(farther.Effects, "deletes payments")
+		require.Equal(t, farther.ID, file(t, q, farther), "people saw other effects")
 		stricter := of("6")
 		stricter.Quorum = 2
 		require.Equal(t, stricter.ID, file(t, q, stricter), "a grant does not outrun a policy that asks for more")
@@ -707,8 +713,10 @@ func TestBlankReasonBreaksNoGlass(t *testing.T) {
 	q := newQueue(t)
 	r := ticket("1")
 	r.BreakGlass = []string{"oncall"}
-	_, err := q.Decide(t.Context(), file(t, q, r), approve.Decision{By: person("olga", "oncall"), Verdict: approve.BreakGlass, Reason: " \t"})
-	require.ErrorIs(t, err, approve.ErrInvalid)
+	for _, reason := range []string{" \t", "\u200b", "\u2800\u3164", "..."} {
+		_, err := q.Decide(t.Context(), file(t, q, r), approve.Decision{By: person("olga", "oncall"), Verdict: approve.BreakGlass, Reason: reason})
+		require.ErrorIs(t, err, approve.ErrInvalid, "%q", reason)
+	}
 }
 
 // What agents store cannot make a request outlive the bounds.

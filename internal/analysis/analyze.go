@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -85,12 +86,12 @@ func Analyze(ctx context.Context, sql string, snap *catalog.Snapshot, s Session)
 		return nil, err
 	}
 	f := &Facts{SQL: sql, Snapshot: snap.Version}
-	depends := map[catalog.OID]struct{}{}
+	depends, reads := map[catalog.OID]struct{}{}, map[string]struct{}{}
 	local := &textSession{Session: s}
 	steps := 0
 	for _, raw := range tree.Stmts {
 		st := &Statement{Text: statementText(sql, raw)}
-		a := &analyzer{snap: snap, sess: local.session(), sql: sql, depends: depends, steps: steps}
+		a := &analyzer{snap: snap, sess: local.session(), sql: sql, depends: depends, reads: reads, steps: steps}
 		p := &part{a: a, rec: newRecorder(st), names: names, text: true}
 		if local.changed && !isTransaction(raw.Stmt) {
 			p.rec.later = true
@@ -125,6 +126,7 @@ func Analyze(ctx context.Context, sql string, snap *catalog.Snapshot, s Session)
 		f.Depends = append(f.Depends, oid)
 	}
 	slices.Sort(f.Depends)
+	f.Settings = slices.Sorted(maps.Keys(reads))
 	return f, nil
 }
 

@@ -63,9 +63,10 @@ func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
 
 // limits judges predicates over the rows of a relation.
 type limits struct {
-	p   *part
-	rel *catalog.Relation
-	sc  *scope
+	p       *part
+	rel     *catalog.Relation
+	sc      *scope
+	covered map[*pg.SelectStmt]outputs // see coveredBy
 	// depth bounds recursion; deeper parts count as able to exclude rows only
 	// when they name a column.
 	depth int
@@ -163,7 +164,7 @@ func isType(t *pg.TypeName, name string) bool {
 func (t *limits) truth(n *pg.Node) verdict {
 	t.depth++
 	defer func() { t.depth-- }()
-	if t.depth > maxPredicateDepth {
+	if t.depth > maxPredicateDepth || !t.p.step() {
 		return depends
 	}
 	n = t.simple(n)
@@ -300,7 +301,7 @@ func (t *limits) boolean(b *pg.BoolExpr) verdict {
 func (t *limits) truthOfNot(n *pg.Node) verdict {
 	t.depth++
 	defer func() { t.depth-- }()
-	if t.depth > maxPredicateDepth {
+	if t.depth > maxPredicateDepth || !t.p.step() {
 		return depends
 	}
 	n = t.simple(n)
@@ -348,6 +349,7 @@ func (t *limits) truthOfNot(n *pg.Node) verdict {
 		case always:
 			return never
 		}
+		return depends
 	case *pg.Node_SubLink:
 		sel := e.SubLink.Subselect.GetSelectStmt()
 		if e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK && sel != nil && sel.WhereClause != nil && t.truth(sel.WhereClause) == never {

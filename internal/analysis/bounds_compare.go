@@ -38,8 +38,8 @@ func (t *limits) overlapping(e, f *pg.A_Expr) bool {
 func (t *limits) comparison(e *pg.A_Expr) verdict {
 	op := opName(e)
 	l, r := e.Lexpr, e.Rexpr
-	if v := t.eachArm(e); v != depends {
-		return v
+	if c := l.GetCaseExpr(); c.GetDefresult() != nil && !t.same(l, r) {
+		return t.eachArm(e, c)
 	}
 	switch e.Kind {
 	case pg.A_Expr_Kind_AEXPR_OP:
@@ -215,11 +215,7 @@ func (t *limits) elements(n *pg.Node) ([]*pg.Node, bool) {
 }
 
 // eachArm judges a comparison of a CASE: of each of its results.
-func (t *limits) eachArm(e *pg.A_Expr) verdict {
-	c := e.Lexpr.GetCaseExpr()
-	if c == nil || c.Defresult == nil {
-		return depends
-	}
+func (t *limits) eachArm(e *pg.A_Expr, c *pg.CaseExpr) verdict {
 	arm := func(n *pg.Node) verdict {
 		return t.truth(&pg.Node{Node: &pg.Node_AExpr{AExpr: &pg.A_Expr{Kind: e.Kind, Name: e.Name, Lexpr: n, Rexpr: e.Rexpr}}})
 	}

@@ -20,7 +20,7 @@ func (t *limits) null(n *pg.Node) bool {
 func (t *limits) nullness(n *pg.Node) verdict {
 	t.depth++
 	defer func() { t.depth-- }()
-	if t.depth > maxPredicateDepth {
+	if t.depth > maxPredicateDepth || !t.p.step() {
 		return depends
 	}
 	if c, ok := t.fold(n); ok {
@@ -230,7 +230,7 @@ func (t *limits) allSame(nodes []*pg.Node) bool {
 func (t *limits) same(a, b *pg.Node) bool {
 	t.depth++
 	defer func() { t.depth-- }()
-	if t.depth > maxPredicateDepth || a == nil || b == nil {
+	if t.depth > maxPredicateDepth || !t.p.step() || a == nil || b == nil {
 		return false
 	}
 	a, b = t.bare(a), t.bare(b)

@@ -145,6 +145,18 @@ func (t *limits) ownOutputs() outputs {
 // coveredBy returns the columns of a query that meets every row of the target,
 // or nil.
 func (t *limits) coveredBy(sel *pg.SelectStmt, w withs, depth int) outputs {
+	out, ok := t.covered[sel] // a WITH query is met wherever it is named
+	if !ok {
+		out = t.coverage(sel, w, depth)
+		if t.covered == nil {
+			t.covered = map[*pg.SelectStmt]outputs{}
+		}
+		t.covered[sel] = out
+	}
+	return out
+}
+
+func (t *limits) coverage(sel *pg.SelectStmt, w withs, depth int) outputs {
 	if sel == nil || depth > maxCoverDepth || !t.p.step() || !t.unlimited(sel) {
 		return nil
 	}

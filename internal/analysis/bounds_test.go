@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -92,5 +93,33 @@ func TestBoundsOfJoins(t *testing.T) {
 		require.NoError(t, err, sql)
 		require.NotEmpty(t, f.Statements[0].Bounds, sql)
 		require.Equal(t, limited, f.Statements[0].Bounds[0].Limited, sql)
+	}
+}
+
+// Queries that name each other twice, and cases within cases, are judged in
+// bounded time.
+func TestBoundsEnd(t *testing.T) {
+	snap := corpusSnapshot(t, "effects", "testdata/effects/schema.sql")
+	with := func(first, next string) string {
+		s := "WITH a0 AS (" + first + ")"
+		for i := range 40 {
+			s += fmt.Sprintf(", a%d AS (%s)", i+1, strings.ReplaceAll(next, "@", fmt.Sprintf("a%d", i)))
+		}
+		return s + " DELETE FROM plain WHERE id IN (SELECT id FROM a40)"
+	}
+	cases := "id"
+	for range 9 {
+		cases = "CASE WHEN n = 1 THEN " + cases + " ELSE " + cases + " END"
+	}
+	for _, sql := range []string{
+		with("SELECT id FROM plain WHERE n = 1", "SELECT id FROM @ UNION SELECT id FROM @"),
+		with("SELECT id FROM plain", "SELECT p.id FROM @ p, @ q"),
+		"DELETE FROM plain WHERE " + cases + " IN (" + strings.Repeat("1, ", 300) + "2)",
+		"DELETE FROM plain WHERE " + cases + " NOT BETWEEN 1 AND 5",
+		"DELETE FROM plain WHERE " + strings.Repeat("NOT (", 150) + "id > 1" + strings.Repeat(" IS NOT TRUE)", 150),
+		"DELETE FROM plain WHERE id <> ALL ('{" + strings.Repeat("1,", 50_000) + "2}')",
+	} {
+		_, err := Analyze(context.Background(), sql, snap, Session{Path: []string{"pg_catalog", "public"}})
+		require.NoError(t, err)
 	}
 }

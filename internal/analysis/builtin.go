@@ -74,6 +74,7 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 	}
 	if f.Name == "setval" {
 		p.rec.st.Classes |= SequenceSet
+		p.rec.st.Sweeps = true // which one it is is known when it runs
 	}
 	passed := p.combine(0, args...)
 	for _, a := range args { // array_position and its kin compare
@@ -211,6 +212,15 @@ func (p *part) meta(c Column) {
 
 // setting records what set_config does to the setting that its arguments name.
 func (p *part) setting(name []string, args []*pg.Node) {
+	if name[len(name)-1] == "current_setting" && len(args) > 0 {
+		if setting, ok := constantText(args[0]); ok {
+			if p.a.reads == nil {
+				p.a.reads = map[string]struct{}{}
+			}
+			p.a.reads[strings.ToLower(setting)] = struct{}{}
+		}
+		return
+	}
 	if name[len(name)-1] != "set_config" || len(args) < 2 {
 		return
 	}

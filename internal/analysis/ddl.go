@@ -133,6 +133,9 @@ func (p *part) changes(c change) {
 	}
 	p.kind(tag)
 	p.rec.st.Catalog, p.rec.st.Names = true, true
+	if c.typ == pg.ObjectType_OBJECT_INDEX && c.verb != "CREATE" {
+		p.rec.st.Sweeps = true // which one the name means is not looked up
+	}
 	class := c.class | objectClasses[c.typ]
 	switch {
 	case c.temp:

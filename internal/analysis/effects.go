@@ -476,7 +476,7 @@ func (p *part) pure(rel *catalog.Relation, expr string) bool {
 		q := &part{a: a, rec: newRecorder(st), names: p.definitionNames()}
 		q.check("", rel.OID, expr, rowScope(q, rel, nil), nil)
 		q.rec.finish()
-		if len(st.Effects)+len(st.Reads)+len(st.Writes)+len(st.Unknown)+len(st.Flows) > 0 || st.Classes != 0 {
+		if len(st.Effects)+len(st.Reads)+len(st.Writes)+len(st.Unknown)+len(st.Flows) > 0 || st.Classes != 0 || len(a.reads) > 0 {
 			return false
 		}
 		for oid := range a.depends {

@@ -247,6 +247,9 @@ type Facts struct {
 	// Depends are the catalog objects that the facts rest on, for binding a
 	// decision to their versions.
 	Depends []catalog.OID
+	// Settings are those that it, or a definition that it leads to, reads by a
+	// name that is a constant, as with current_setting in a policy of row security.
+	Settings []string
 	// Snapshot is the catalog version the facts were computed with.
 	Snapshot uint64
 }

@@ -61,7 +61,7 @@ func foldBool(b bool) (folded, bool) { return folded{b: &b}, true }
 func (t *limits) fold(n *pg.Node) (folded, bool) {
 	t.depth++
 	defer func() { t.depth-- }()
-	if n == nil || t.depth > maxPredicateDepth {
+	if n == nil || t.depth > maxPredicateDepth || !t.p.step() {
 		return folded{}, false
 	}
 	switch e := n.GetNode().(type) {

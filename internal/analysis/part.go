@@ -16,7 +16,8 @@ type analyzer struct {
 	sess    Session
 	sql     string
 	depends map[catalog.OID]struct{}
-	steps   int // nodes visited, against exponential expansion
+	reads   map[string]struct{} // Facts.Settings
+	steps   int                 // nodes visited, against exponential expansion
 	lits    []*litNode
 	firing  []firing // writes whose consequences are being analyzed
 	depth   int      // levels of recursion

@@ -65,6 +65,55 @@ var schemaSources = []source{
 	{29, "pg_opclass", "0::oid", "oid >= 16384"},
 }
 
+// surroundingSources are what names, constants and operators mean, and what acts
+// on definitions, apart from relations and functions. Row types and arrays come
+// with each table, and are left out.
+var surroundingSources = []source{
+	{40, "pg_namespace", "", "not pg_catalog.starts_with(nspname::pg_catalog.text, 'pg_temp_') and not pg_catalog.starts_with(nspname::pg_catalog.text, 'pg_toast_temp_')"},
+	{41, "pg_type", "", "oid OPERATOR(pg_catalog.>=) 16384 and typtype OPERATOR(pg_catalog.<>) 'c' and typcategory OPERATOR(pg_catalog.<>) 'A'"},
+	{42, "pg_class", "", "relkind OPERATOR(pg_catalog.=) 'c'"},
+	{43, "pg_attribute", "", "attrelid OPERATOR(pg_catalog.=) any (select oid from pg_catalog.pg_class where relkind OPERATOR(pg_catalog.=) 'c')"},
+	{44, "pg_enum", "", "true"},
+	{45, "pg_constraint", "", "contypid OPERATOR(pg_catalog.<>) 0"},
+	{46, "pg_operator", "", "oid OPERATOR(pg_catalog.>=) 16384"},
+	{47, "pg_opclass", "", "oid OPERATOR(pg_catalog.>=) 16384"},
+	{48, "pg_amop", "", "oid OPERATOR(pg_catalog.>=) 16384"},
+	{49, "pg_amproc", "", "oid OPERATOR(pg_catalog.>=) 16384"},
+	{50, "pg_cast", "", "oid OPERATOR(pg_catalog.>=) 16384"},
+	{51, "pg_collation", "", "oid OPERATOR(pg_catalog.>=) 16384"},
+	{52, "pg_conversion", "", "oid OPERATOR(pg_catalog.>=) 16384"},
+	{53, "pg_transform", "", "true"},
+	{54, "pg_language", "", "true"},
+	{55, "pg_ts_config", "", "true"},
+	{56, "pg_ts_config_map", "", "true"},
+	{57, "pg_ts_dict", "", "true"},
+	{58, "pg_ts_parser", "", "true"},
+	{59, "pg_ts_template", "", "true"},
+	{60, "pg_foreign_data_wrapper", "", "true"},
+	{61, "pg_foreign_server", "", "true"},
+	{62, "pg_extension", "", "true"},
+	{63, "pg_event_trigger", "", "true"},
+	{64, "pg_default_acl", "", "true"},
+	{65, "pg_statistic_ext", "", "true"},
+	{66, "pg_publication", "", "true"},
+}
+
+// SurroundingsSQL is a query of one row and one column, a bigint: the digest of
+// what a statement rests on besides relations and functions. These change
+// seldom, so which of them it rests on is not asked. It means the same under
+// every search_path.
+func SurroundingsSQL() string {
+	parts := make([]string, len(surroundingSources))
+	for i, s := range surroundingSources {
+		s.key = "0"
+		parts[i] = s.rows("")
+	}
+	// Of user mappings a view alone can be read, and of their options what the
+	// role may see.
+	parts = append(parts, "select 0, pg_catalog.hash_record_extended(row(umid, srvid, umuser, umoptions), 67) from pg_catalog.pg_user_mappings")
+	return "select coalesce(pg_catalog.bit_xor(h), 0::pg_catalog.int8) from (" + strings.Join(parts, "\nunion all ") + ") v"
+}
+
 // builtinSources decide whether two databases of one server have the same
 // built-in definitions.
 var builtinSources = []source{
