@@ -29,6 +29,10 @@ type file interface {
 	// mapped is the file in memory, as the system has it: what is stored there
 	// outlives the process. Nil where the file is written by WriteAt alone.
 	mapped() []byte
+	// forget drops the part from..to of mapped from the page tables of the process,
+	// not from the file. A sync interrupts every processor of the process once for
+	// each page that it writes and that is still in them.
+	forget(from, to int64)
 	// sync makes the content durable (fdatasync).
 	sync() error
 	truncate(size int64) error
@@ -115,6 +119,9 @@ type osFile struct {
 func (o osFile) WriteAt(b []byte, off int64) (int, error) { return o.f.WriteAt(b, off) }
 func (o osFile) truncate(size int64) error                { return o.f.Truncate(size) }
 func (o osFile) mapped() []byte                           { return o.mem }
+
+// The error is left alone: it costs time, and nothing else.
+func (o osFile) forget(from, to int64) { unix.Madvise(o.mem[from:to], unix.MADV_DONTNEED) }
 
 func (o osFile) Close() error {
 	if o.mem != nil {

@@ -411,6 +411,10 @@ func (t *Trail) take(r *Record, now time.Time) (uint64, error) {
 	return t.seq, nil
 }
 
+// window is how much of a mapped file is kept in the tables of the process: what is
+// behind is complete. See [file.forget].
+const window = 1 << 20
+
 // reserve is room at the end of a segment for what must not be refused: a close
 // record and two seals.
 const reserve = 4096
@@ -462,6 +466,9 @@ func (t *Trail) append(r *Record, now time.Time) error {
 	if !placed {
 		t.backlog += n
 		return nil
+	}
+	if from, to := (t.seg.end-n)/window*window, t.seg.end/window*window; from < to {
+		t.seg.f.forget(from, to)
 	}
 	t.seg.on.Store(t.seg.end)
 	t.buf, t.bufOff = t.buf[:0], t.seg.end
