@@ -122,12 +122,13 @@ func (p *part) enter() bool {
 
 func (p *part) leave() { p.a.depth-- }
 
-// exhaust records that a limit was reached.
+// exhaust records that a limit was reached, and ends the analysis.
 func (p *part) exhaust(why string) {
 	if p.a.exhausted == "" {
 		p.a.exhausted = why
 		p.unknown(why, -1)
 	}
+	p.a.steps = maxSteps
 }
 
 const (

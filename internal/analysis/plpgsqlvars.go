@@ -153,6 +153,9 @@ func (p *part) assignVar(dst *plVar, v value) (changed bool) {
 		return true
 	}
 	joined := p.join2(dst.val, v)
+	if !p.spend(countParts(joined.fields, maxParts) / 8) {
+		return false
+	}
 	if sameValue(joined, dst.val) {
 		return false
 	}

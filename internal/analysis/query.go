@@ -448,7 +448,7 @@ func (p *part) join(j *pg.JoinExpr, sc *scope, left []*item) *item {
 	if r == nil {
 		r = &item{}
 	}
-	if !p.spend((len(l.sources) + len(l.visible) + len(r.visible)) / 4) {
+	if !p.spend(len(l.sources) + len(l.visible) + len(r.visible)) {
 		return nil
 	}
 	it := &item{sources: append(slices.Clip(l.sources), r.sources...)}

@@ -137,7 +137,7 @@ func (p *part) bounded(fields []field) []field {
 	if n > maxParts {
 		p.exhaust(tooLarge)
 	}
-	if n > maxParts || !p.spend(n/8) {
+	if !p.spend(n / 8) {
 		return nil
 	}
 	return fields
