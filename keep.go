@@ -2,6 +2,7 @@ package guardedpg
 
 import (
 	"database/sql/driver"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 
@@ -51,13 +52,13 @@ func (r *Rows) seal(column int, v driver.Value) error {
 	return nil
 }
 
-// closeKept ends what keep began, and puts it into the outcome in hand.
+// closeKept ends what keep began, and puts it into the outcome in hand: also what
+// there is of it when some of it could not be kept.
 func (r *Rows) closeKept(c *recorder) error {
+	var errs []error
 	if r.payload != nil {
 		p, err := r.payload.Close()
-		if err != nil {
-			return notRecorded(r.run, err)
-		}
+		errs = append(errs, err)
 		c.result.Payload = p
 		if p != nil {
 			c.result.Bytes = p.Bytes
@@ -65,14 +66,15 @@ func (r *Rows) closeKept(c *recorder) error {
 	}
 	if r.originals != nil {
 		ref, err := r.originals.Close()
-		if err != nil {
-			return notRecorded(r.run, err)
-		}
+		errs = append(errs, err)
 		for i := range c.rec.Masks {
 			if !c.rec.Masks[i].Clear {
 				c.rec.Masks[i].Sealed = ref
 			}
 		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return notRecorded(r.run, err)
 	}
 	return nil
 }

@@ -40,7 +40,8 @@ type PayloadWriter interface {
 	// nothing of values. An error means that the row must not be released.
 	Row(values []driver.Value) error
 	// Close ends the payload, also one that was abandoned half way, and
-	// returns what belongs into the outcome record.
+	// returns what belongs into the outcome record: with an error too, unless
+	// it is nil: the digest of all rows, the refused one too, and what is kept.
 	Close() (*Payload, error)
 }
 
@@ -244,8 +245,5 @@ func (p *payload) Close() (*Payload, error) {
 	if cap(p.buf) <= keepBuffer {
 		payloads.Put(p)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return out, err
 }

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"math/rand"
 	"os"
@@ -180,6 +181,34 @@ func TestPayloadBeyondItsLimit(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, len(d.Rows), 500)
 	require.Less(t, len(d.Rows), 1100)
+}
+
+// Where there is no room for the rest, the record tells of what is kept, and has
+// the digest of all.
+func TestPayloadWithoutRoom(t *testing.T) {
+	tr, err := Open(testConfig(t.TempDir()))
+	require.NoError(t, err)
+	defer tr.Close()
+	row := []driver.Value{strings.Repeat("x", payloadChunk)}
+	full, digest := tr.Payload("s", PayloadFull, []string{"c"}), tr.Payload("s", PayloadDigest, []string{"c"})
+	for range 2 {
+		require.NoError(t, full.Row(row))
+		require.NoError(t, digest.Row(row))
+	}
+	full.(*payload).back <- <-full.(*payload).back // the worker is done with the first
+	noRoom := errors.New("no room")
+	tr.full.Store(&noRoom)
+	require.NoError(t, full.Row(row))
+	require.NoError(t, digest.Row(row))
+	got, err := full.Close()
+	require.ErrorIs(t, err, noRoom)
+	want, err := digest.Close()
+	require.NoError(t, err)
+	require.Equal(t, want.Digest, got.Digest)
+	require.Equal(t, int64(3), got.Rows)
+	require.NotEmpty(t, got.Chunks)
+	require.Less(t, got.Stored, got.Bytes)
+	tr.full.Store(nil)
 }
 
 func TestPayloadRefusesAnUnknownType(t *testing.T) {
