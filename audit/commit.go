@@ -161,8 +161,13 @@ func (t *Trail) commitSealed() error {
 	t.mu.Unlock()
 	t.io.Unlock()
 	for _, s := range dirty {
+		to := s.on.Load() / window * window
 		if err := s.f.sync(); err != nil {
 			return t.fail("fdatasync", s.path, err)
+		}
+		if s.gone < to {
+			s.f.uncache(s.gone, to)
+			s.gone = to
 		}
 	}
 	t.mu.Lock()

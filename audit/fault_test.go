@@ -72,6 +72,7 @@ func (f *faultFile) sync() error {
 
 func (f *faultFile) mapped() []byte                       { return nil }
 func (f *faultFile) forget(from, to int64)                {}
+func (f *faultFile) uncache(from, to int64)               {}
 func (f *faultFile) truncate(size int64) error            { return f.inner.truncate(size) }
 func (f *faultFile) intact(path string, size int64) error { return f.inner.intact(path, size) }
 func (f *faultFile) Close() error                         { return f.inner.Close() }

@@ -33,6 +33,9 @@ type file interface {
 	// not from the file. A sync interrupts every processor of the process once for
 	// each page that it writes and that is still in them.
 	forget(from, to int64)
+	// uncache takes what is on the disk from the cache of the system: nobody reads
+	// it soon, and the next lines get the memory that it leaves.
+	uncache(from, to int64)
 	// sync makes the content durable (fdatasync).
 	sync() error
 	truncate(size int64) error

@@ -47,3 +47,8 @@ func (o osFile) sync() error {
 		}
 	}
 }
+
+// The error is left alone: it costs memory, and nothing else.
+func (o osFile) uncache(from, to int64) {
+	unix.Fadvise(int(o.f.Fd()), from, to-from, unix.FADV_DONTNEED)
+}

@@ -131,8 +131,9 @@ func (f *powerFile) sync() error {
 	return nil
 }
 
-func (f *powerFile) mapped() []byte        { return nil }
-func (f *powerFile) forget(from, to int64) {}
+func (f *powerFile) mapped() []byte         { return nil }
+func (f *powerFile) forget(from, to int64)  {}
+func (f *powerFile) uncache(from, to int64) {}
 func (f *powerFile) truncate(size int64) error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()

@@ -187,6 +187,7 @@ type segment struct {
 	f     file         // nil until flush makes it, when it is no segment of lines
 	end   int64        // bytes appended; guarded by Trail.mu
 	on    atomic.Int64 // bytes written; for watch
+	gone  int64        // bytes from the first that were taken from the system's cache; the syncer's
 }
 
 // A batch is lines that stand together in one segment.
