@@ -80,7 +80,7 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 				return text, ok
 			},
 			Cursor: func(name string) (*analysis.Statement, bool) {
-				c, ok := s.cursors[name]
+				c, ok := s.cursor(ctx, name)
 				behind = append(behind, "cursor "+name+": "+c.text)
 				declared = append(declared, c.depends...)
 				return c.query, ok && c.basis == v.basis(c.depends)

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -110,14 +111,18 @@ func (c *Conn) begin(ctx context.Context, sql string) (*run, error) {
 // than the guard: a backslash or a byte of another encoding could end a string
 // for one of them alone. The server reports both settings whenever they change.
 func (c *Conn) readsAlike() error {
-	for _, want := range [...][2]string{{"standard_conforming_strings", "on"}, {"client_encoding", "UTF8"}} {
-		if c.pg.ParameterStatus(want[0]) != want[1] {
+	for _, want := range &asParsed {
+		if !slices.Contains(want[1:], c.pg.ParameterStatus(want[0])) {
 			return &RefusedError{Class: ErrDenied, Rule: "guard.setting", Reason: "the session's " + want[0] + " is not " + want[1],
 				Hint: "set it back, or connect with it"}
 		}
 	}
 	return nil
 }
+
+// asParsed has settings and the values with which the server reads text as the
+// guard does. UNICODE is UTF8: the server says so to clients that did.
+var asParsed = [...][]string{{"standard_conforming_strings", "on"}, {"client_encoding", "UTF8", "UNICODE"}}
 
 // prepare brings the session to the statement and plans it.
 func (r *run) prepare(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package guardedpg
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -54,6 +55,8 @@ type session struct {
 // functions that are there when it comes to them.
 type cursor struct {
 	text    string
+	sent    string // the text that the server was given
+	ended   bool   // the transaction that declared it has ended
 	query   *analysis.Statement
 	depends []catalog.OID
 	basis   basis
@@ -233,9 +236,35 @@ func (s *session) transactionEnded() {
 	s.undone()
 	s.tx = transaction{}
 	// Cursors that are not WITH HOLD are gone, and a name that is free can be
-	// taken by a portal that the guard does not see. Those that are WITH HOLD
-	// must be declared again to be read through the guard.
-	clear(s.cursors)
+	// taken by a portal that the guard does not see.
+	for name, c := range s.cursors {
+		if !strings.Contains(strings.ToLower(c.sent), "hold") {
+			delete(s.cursors, name)
+			continue
+		}
+		c.ended = true
+		s.cursors[name] = c
+	}
+}
+
+// cursor returns a declared cursor. Whether one that is WITH HOLD has outlived
+// its transaction, the server is asked when it is used.
+func (s *session) cursor(ctx context.Context, name string) (cursor, bool) {
+	c, ok := s.cursors[name]
+	if !ok || !c.ended {
+		return c, ok
+	}
+	rows, err := s.ask(ctx, `SELECT statement FROM pg_catalog.pg_cursors WHERE name OPERATOR(pg_catalog.=) $1 AND is_holdable`, name)
+	if err != nil {
+		return c, false
+	}
+	if len(rows) != 1 || rows[0][0] != c.sent {
+		delete(s.cursors, name)
+		return c, false
+	}
+	c.ended = false
+	s.cursors[name] = c
+	return c, true
 }
 
 // followNamed keeps track of the prepared statements and cursors that SQL made.
@@ -266,7 +295,7 @@ func (s *session) followNamed(p *plan, st *analysis.Statement, uncertain bool) {
 			if s.cursors == nil {
 				s.cursors = map[string]cursor{}
 			}
-			s.cursors[st.Portal] = cursor{st.Text, st.Inner, p.facts.Depends, p.basis}
+			s.cursors[st.Portal] = cursor{text: st.Text, sent: cmp.Or(p.sends, p.sql), query: st.Inner, depends: p.facts.Depends, basis: p.basis}
 		}
 	case st.Kind == "CLOSE CURSOR":
 		if st.Portal == "" {

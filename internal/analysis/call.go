@@ -99,6 +99,9 @@ func (p *part) counts(f *catalog.Function) bool {
 // callNamed calls what a name with these arguments may mean: every overload
 // that the server could choose.
 func (p *part) callNamed(name []string, fs []*catalog.Function, args []value, argNames []string, loc int) value {
+	if p.castsToItself(name, fs, args, argNames) {
+		return args[0]
+	}
 	candidates := p.match(fs, args, argNames)
 	if len(candidates) == 0 {
 		if t := p.names.typ(name); t != 0 && len(args) == 1 {
@@ -124,6 +127,18 @@ func (p *part) callNamed(name []string, fs []*catalog.Function, args []value, ar
 		}
 	}
 	return v
+}
+
+// castsToItself reports whether a call like date(d) is of a value that has the
+// named type: the server returns it, unless a function takes exactly that type.
+func (p *part) castsToItself(name []string, fs []*catalog.Function, args []value, argNames []string) bool {
+	if len(args) != 1 || len(argNames) != 1 || argNames[0] != "" || args[0].untyped || args[0].typ == 0 || p.names.typ(name) != args[0].typ {
+		return false
+	}
+	return p.rowRelation(args[0].typ) == nil && !slices.ContainsFunc(fs, func(f *catalog.Function) bool {
+		params, ok := parameters(f, 1, argNames)
+		return ok && (params[0] == args[0].typ || params[0] == 0)
+	})
 }
 
 // match returns the functions among fs that the server could choose for these

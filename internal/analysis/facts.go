@@ -193,7 +193,7 @@ const (
 	ServerControl                      // ALTER SYSTEM, CHECKPOINT, signals, replication, reload
 	Maintenance                        // VACUUM, ANALYZE, REINDEX, CLUSTER
 	LargeObject                        // writes large objects
-	Notify                             // NOTIFY, LISTEN, UNLISTEN
+	Notify                             // NOTIFY, LISTEN
 	Sequence                           // nextval, setval
 	Sleep                              //
 	CopyIn                             // COPY FROM STDIN

@@ -58,7 +58,7 @@ func (p *part) utility(n *pg.Node) (cols []field, returns bool) {
 		p.effect(Notify, "listens to notifications")
 	case *pg.Node_UnlistenStmt:
 		p.kind("UNLISTEN")
-		p.effect(Notify, "stops listening to notifications")
+		p.effect(SessionHarmless, "stops listening to notifications")
 	case *pg.Node_NotifyStmt:
 		p.kind("NOTIFY")
 		p.effect(Notify, "notifies other sessions")

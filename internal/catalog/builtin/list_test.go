@@ -269,7 +269,9 @@ func TestSettingsDependOnTheValue(t *testing.T) {
 		"statement_timeout=0.4": Human, "statement_timeout=100us": Human, "statement_timeout=0x0": Human, "statement_timeout=00": Human,
 		"client_min_messages=debug1": Human, "client_min_messages=WARNING": Agent, "client_min_messages=log": Human,
 		"default_transaction_read_only=off": Human, "session_replication_role=replica": Human, "my.setting=x": Human,
-		"sort_mem=1": Human, "no_such_setting=1": Never, "enable_seqscan=off": Agent, "work_mem=1GB": Human, "data_directory=/": Never,
+		"sort_mem=1": Agent, "no_such_setting=1": Never, "enable_seqscan=off": Agent, "work_mem=1GB": Human, "work_mem=64MB": Agent,
+		"work_mem=262144": Agent, "work_mem=262145": Human, "work_mem=257MB": Human, "work_mem=0x1000000": Human, "work_mem=0.5GB": Human,
+		"row_security=on": Agent, "row_security=off": Human, "data_directory=/": Never,
 	} {
 		name, value, _ := strings.Cut(assignment, "=")
 		require.Equal(t, want, Setting(name, &value), assignment)

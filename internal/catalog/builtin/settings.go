@@ -48,6 +48,7 @@ var conditions = map[string]func(string) bool{
 	"safe_encoding": oneOf("safe_encoding", "off"),
 	"notice":        oneOf("notice", "warning", "error"),
 	"limit":         limit,
+	"memory":        memory,
 }
 
 // limit reports whether a time limit is one: not zero, and no longer than a day.
@@ -63,6 +64,18 @@ func limit(value string) bool {
 }
 
 var timeLimit = regexp.MustCompile(`^ *([1-9][0-9]*) *(ms|s|min|h|d)? *$`)
+
+// memory reports whether an amount of memory is no more than 256 MB.
+func memory(value string) bool {
+	m := memorySize.FindStringSubmatch(value)
+	if m == nil {
+		return false
+	}
+	n, err := strconv.ParseInt(m[1], 10, 32)
+	return err == nil && n <= map[string]int64{"": 256 << 10, "kB": 256 << 10, "MB": 256}[m[2]]
+}
+
+var memorySize = regexp.MustCompile(`^ *([1-9][0-9]*) *(kB|MB)? *$`)
 
 func oneOf(values ...string) func(string) bool {
 	return func(value string) bool {
