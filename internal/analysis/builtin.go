@@ -71,6 +71,8 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 	}
 	if strings.Contains(f.Name, "populate") {
 		p.domainChecks(v.typ, v) // json_populate_record and its kin make a row of it
+	} else {
+		p.supported(p.a.ranges(v.typ), v) // range_agg and its kin make ranges
 	}
 	if f.Name == "setval" {
 		p.rec.st.Classes |= SequenceSet

@@ -444,6 +444,9 @@ func (p *part) consequences(rel *catalog.Relation, act Action, row newRow, assig
 				p.through("index on "+relName(rel), rel.OID, nil).compared(columnValue(rel, c, row))
 			}
 		}
+		for _, fk := range rel.ForeignKeys {
+			p.keySupport(fk.To, sc)
+		}
 		p.partitionKey(rel, sc)
 		if parent == nil { // the row has to belong into this partition
 			for _, a := range p.a.snap.Ancestors(rel.OID) {
@@ -592,8 +595,17 @@ func (p *part) exclusive(rel *catalog.Relation) [][]int16 {
 	}).([][]int16)
 }
 
+// keySupport records what the operator classes of a relation's indexes and of
+// its partition key call for the row in sc.
+func (p *part) keySupport(rel catalog.OID, sc *scope) {
+	if list := p.a.snap.Support(rel); len(list) > 0 {
+		p.through("an index", rel, nil).supported(list, sc.items[0].sources[0].whole)
+	}
+}
+
 // partitionKey records what the expressions of a partition key call.
 func (p *part) partitionKey(rel *catalog.Relation, sc *scope) {
+	p.keySupport(rel.OID, sc)
 	open, end := strings.IndexByte(rel.PartitionKey, '('), strings.LastIndexByte(rel.PartitionKey, ')')
 	if open < 0 || end < open {
 		return
@@ -800,6 +812,7 @@ func (p *part) foreignKeys(rel *catalog.Relation, act Action, row newRow, assign
 			}
 		}
 		q := p.through(foreignKeyStep(fk, rel), from.OID, nil)
+		q.keySupport(from.OID, rowScope(p, from, nil))
 		set := map[int16]value{}
 		switch {
 		case action == 'c' && act == Delete:

@@ -35,6 +35,7 @@ type Snapshot struct {
 	operators map[string][]*Operator
 	casts     map[castPair]*Cast
 	schemas   map[string]OID
+	support   map[OID][]OID
 
 	memo sync.Map // what was derived from the definitions, see Memo
 }
@@ -211,7 +212,6 @@ type Type struct {
 	Checks        []Check // of a domain
 	Default       string  // of a domain: its expression
 	Input, Output OID     // functions
-	Compare       []OID   // functions of its default operator classes, as far as they did not come with the server
 	Extension     string
 }
 

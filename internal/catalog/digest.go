@@ -63,6 +63,8 @@ var schemaSources = []source{
 	{27, "pg_foreign_data_wrapper", "0::oid", "true"},
 	{28, "pg_depend", "0::oid", "refclassid = 'pg_extension'::regclass and deptype = 'e' and objid >= 16384"},
 	{29, "pg_opclass", "0::oid", "oid >= 16384"},
+	{68, "pg_amop", "0::oid", "oid >= 16384"},
+	{69, "pg_amproc", "0::oid", "oid >= 16384"},
 }
 
 // surroundingSources are what names, constants and operators mean, and what acts
