@@ -998,6 +998,25 @@ func (p *part) cast(v value, to catalog.OID, name *pg.TypeName, context byte) va
 		fields = p.castParts(v, rel, context)
 		vs = append(vs, fieldValues(fields)...)
 	}
+	if t := p.a.snap.Type(to); t != nil && !v.untyped && (v.typ == 0 || v.typ == recordOID || v.typ == recordArrayOID) {
+		of := rel
+		if t.Element != 0 {
+			of = p.rowRelation(t.Element)
+		}
+		switch {
+		case of == nil:
+		case v.fields != nil:
+			vs = append(vs, fieldValues(p.castParts(v, of, context))...)
+		default: // parts that are not known may be of any type
+			unknown := derived(v)
+			unknown.typ = 0
+			for _, c := range of.Columns {
+				if !c.Dropped {
+					vs = append(vs, p.casts(unknown, c.Type, context)...)
+				}
+			}
+		}
+	}
 	p.domainChecks(to, v)
 	r := derived(p.combine(to, vs...))
 	switch to {
@@ -1056,6 +1075,9 @@ func (p *part) coerce(v value, to catalog.OID, context byte) value {
 	}
 	if to >= firstUserOID && p.inherits(p.rowRelation(v.typ), p.rowRelation(to)) {
 		return p.cast(v, to, nil, context)
+	}
+	if to >= firstUserOID && !v.untyped && (v.typ == recordOID || v.typ == recordArrayOID) && len(p.a.ownCasts()) > 0 {
+		return p.cast(v, to, nil, context) // part by part
 	}
 	casts := p.casts(v, to, context)
 	if len(casts) == 0 {

@@ -73,6 +73,7 @@ type Relation struct {
 	PartitionKey string    // pg_get_partkeydef, or ""; its expressions run on insert
 	Keys         [][]int16 // attribute numbers of each valid unique, non-partial, non-expression, not deferrable index whose equality is the column's own
 	Indexes      []Index   // unique ones, those of exclusion constraints, and those with expressions or a predicate
+	Statistics   []string  // expressions of extended statistics
 	Checks       []Check
 	ForeignKeys  []ForeignKey // this relation refers to others
 	ReferredBy   []ForeignKey // others refer to this relation

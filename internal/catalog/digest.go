@@ -39,6 +39,7 @@ var relationSources = []source{
 	{7, "pg_index", "indrelid", "true"},
 	{8, "pg_policy", "polrelid", "true"},
 	{9, "pg_foreign_table", "ftrelid", "true"},
+	{70, "pg_statistic_ext", "stxrelid", "true"},
 	{10, "pg_description", "objoid", "classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"},
 }
 

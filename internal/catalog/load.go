@@ -388,6 +388,10 @@ func (b *builder) queries() []query {
 		}),
 		of(indexesSQL, "indrelid", b.readIndex),
 		of(constraintsSQL, "conrelid", b.readConstraint),
+		of(statisticsSQL, "stxrelid", func(r row) {
+			rel := b.relation(r, 0)
+			rel.Statistics = append(rel.Statistics, r.texts(1)...)
+		}),
 		of(policiesSQL, "polrelid", func(r row) {
 			rel := b.relation(r, 0)
 			rel.Policies = append(rel.Policies, Policy{Name: r.str(1), Using: r.str(2), Check: r.str(3)})
