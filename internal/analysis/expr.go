@@ -137,19 +137,24 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 	case *pg.Node_ResTarget: // a named part of an XML element
 		return p.expr(e.ResTarget.Val, sc)
 	case *pg.Node_JsonObjectConstructor:
-		p.sqlJSON("json_object")
+		if len(e.JsonObjectConstructor.Exprs) == 0 {
+			p.sqlJSON("json_object", e.JsonObjectConstructor.Output)
+		}
 		return p.exprs(p.jsonType(e.JsonObjectConstructor.Output), e.JsonObjectConstructor.Exprs, sc)
 	case *pg.Node_JsonArrayConstructor:
-		p.sqlJSON("json_array")
+		if e.JsonArrayConstructor.AbsentOnNull {
+			p.sqlJSON("json_array", e.JsonArrayConstructor.Output)
+		}
 		return p.exprs(p.jsonType(e.JsonArrayConstructor.Output), e.JsonArrayConstructor.Exprs, sc)
 	case *pg.Node_JsonArrayQueryConstructor:
 		cols := p.subquery(e.JsonArrayQueryConstructor.Query, sc)
 		return p.combine(p.jsonType(e.JsonArrayQueryConstructor.Output), p.inJSON(fieldValues(cols))...)
 	case *pg.Node_JsonObjectAgg:
-		p.sqlJSON("json_objectagg")
 		return p.jsonAggregate(e.JsonObjectAgg.Constructor, sc, e.JsonObjectAgg.Arg.GetKey(), jsonValue(e.JsonObjectAgg.Arg.GetValue()))
 	case *pg.Node_JsonArrayAgg:
-		p.sqlJSON("json_arrayagg")
+		if e.JsonArrayAgg.AbsentOnNull {
+			p.sqlJSON("json_arrayagg", e.JsonArrayAgg.Constructor.GetOutput())
+		}
 		return p.jsonAggregate(e.JsonArrayAgg.Constructor, sc, jsonValue(e.JsonArrayAgg.Arg))
 	case *pg.Node_JsonKeyValue:
 		return p.combine(0, p.expr(e.JsonKeyValue.Key, sc), p.expr(jsonValue(e.JsonKeyValue.Value), sc))
@@ -543,9 +548,10 @@ func jsonValue(v *pg.JsonValueExpr) *pg.Node {
 }
 
 // sqlJSON marks what only the parser takes for a constructor of SQL/JSON: before
-// PostgreSQL 16 it is a call of somebody's function of that name.
-func (p *part) sqlJSON(name string) {
-	if p.a.snap.Server.VersionNum < 160000 {
+// PostgreSQL 16, without any clause, it is a call of somebody's function of that
+// name.
+func (p *part) sqlJSON(name string, returning *pg.JsonOutput) {
+	if returning == nil && p.a.snap.Server.VersionNum < 160000 {
 		p.unknown("before PostgreSQL 16, "+name+" is a function of somebody's own", -1)
 	}
 }
