@@ -71,6 +71,8 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 	}
 	if strings.Contains(f.Name, "populate") {
 		p.domainChecks(v.typ, v) // json_populate_record and its kin make a row of it
+	} else {
+		p.supported(p.a.ranges(v.typ), v) // range_agg and its kin make ranges
 	}
 	if f.Name == "setval" {
 		p.rec.st.Classes |= SequenceSet
@@ -267,7 +269,8 @@ const (
 type systemKey struct{}
 
 // System returns the columns of system catalogs and the built-in functions
-// (as [ResultAtt]) that tell what no name of a policy covers. The map must not
+// (as [ResultAtt]) that tell what no name of a policy covers, and the columns of
+// materialized views and foreign tables that are made of them. The map must not
 // be changed.
 func System(snap *catalog.Snapshot) map[Column]SystemData {
 	return snap.Memo(systemKey{}, func() any {
@@ -301,6 +304,20 @@ func System(snap *catalog.Snapshot) map[Column]SystemData {
 				all[Column{f.OID, ResultAtt}] = SystemValues
 			case ok && systemCode[f.Name] != 0:
 				all[Column{f.OID, ResultAtt}] = systemCode[f.Name]
+			}
+		}
+		edges := (&deriver{snap: snap}).edges()
+		for changed := true; changed; {
+			changed = false
+			for _, e := range edges {
+				if rel := snap.Relation(e.to.Rel); all[e.to] != 0 || rel == nil || rel.Kind != 'm' && rel.Foreign == nil {
+					continue
+				}
+				for _, c := range e.from {
+					if kind := all[c]; kind != 0 {
+						all[e.to], changed = kind, true
+					}
+				}
 			}
 		}
 		return all

@@ -32,7 +32,10 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		}
 		if fc.AggWithinGroup {
 			// The ordered values are what the aggregate computes with.
-			args = append(args, p.expr(sb.Node, sc))
+			v := p.expr(sb.Node, sc)
+			p.compared(v)
+			p.sortOperator(sb, sc)
+			args = append(args, v)
 			argNames = append(argNames, "")
 			continue
 		}
@@ -341,7 +344,9 @@ func (p *part) call(f *catalog.Function, args []value, loc int) value {
 		return p.builtinCall(f, args, loc)
 	case p.constructsRange(f):
 		p.probe(p.combine(0, args...).src)
-		return p.result(f, args)
+		v := p.result(f, args)
+		p.domainChecks(f.Result, v)
+		return v
 	}
 	p.a.depends[f.OID] = struct{}{}
 	if p.a.sess.Trusted != nil && p.a.sess.Trusted(f.Schema, f.Name) {
@@ -859,6 +864,10 @@ func (p *part) operator(name []string, args []value, loc int) value {
 			typ = p.resultType(f, args)
 		}
 	}
+	for _, o := range fits {
+		// An index, a sort or a merge evaluates it by what is behind its class.
+		p.supported(p.a.snap.Support(o.OID), derived(p.combine(0, args...)))
+	}
 	if pure {
 		for _, a := range args { // rows, arrays and ranges are compared part by part
 			p.compared(a)
@@ -1004,6 +1013,25 @@ func (p *part) cast(v value, to catalog.OID, name *pg.TypeName, context byte) va
 		fields = p.castParts(v, rel, context)
 		vs = append(vs, fieldValues(fields)...)
 	}
+	if t := p.a.snap.Type(to); t != nil && !v.untyped && (v.typ == 0 || v.typ == recordOID || v.typ == recordArrayOID) {
+		of := rel
+		if t.Element != 0 {
+			of = p.rowRelation(t.Element)
+		}
+		switch {
+		case of == nil:
+		case v.fields != nil:
+			vs = append(vs, fieldValues(p.castParts(v, of, context))...)
+		default: // parts that are not known may be of any type
+			unknown := derived(v)
+			unknown.typ = 0
+			for _, c := range of.Columns {
+				if !c.Dropped {
+					vs = append(vs, p.casts(unknown, c.Type, context)...)
+				}
+			}
+		}
+	}
 	p.domainChecks(to, v)
 	r := derived(p.combine(to, vs...))
 	switch to {
@@ -1062,6 +1090,9 @@ func (p *part) coerce(v value, to catalog.OID, context byte) value {
 	}
 	if to >= firstUserOID && p.inherits(p.rowRelation(v.typ), p.rowRelation(to)) {
 		return p.cast(v, to, nil, context)
+	}
+	if to >= firstUserOID && !v.untyped && (v.typ == recordOID || v.typ == recordArrayOID) && len(p.a.ownCasts()) > 0 {
+		return p.cast(v, to, nil, context) // part by part
 	}
 	casts := p.casts(v, to, context)
 	if len(casts) == 0 {
@@ -1211,12 +1242,14 @@ func (p *part) jsonCasts(v value) []*catalog.Cast {
 	return slices.DeleteFunc(slices.Clone(all), func(c *catalog.Cast) bool { return !unknown && !made[c.Source] })
 }
 
-// domainChecks records what the check constraints of a domain evaluate when v
-// becomes of type t: t itself, its elements or its parts may be of a domain.
+// domainChecks records what the server evaluates when v becomes of type t: t
+// itself, its elements or its parts may be of a domain with check constraints, or
+// ranges.
 func (p *part) domainChecks(t catalog.OID, v value) {
 	if t == 0 {
 		return
 	}
+	p.supported(p.a.ranges(t), v)
 	for _, typ := range p.a.checkedTypes(t) {
 		v := v
 		if typ.OID != t {
@@ -1234,34 +1267,69 @@ func (p *part) domainChecks(t catalog.OID, v value) {
 // compared records what comparing values like v calls: sorting, grouping and
 // indexes do so without naming an operator.
 func (p *part) compared(v value) {
-	for _, f := range p.a.comparisons(v.typ) {
-		p.call(f, []value{v, v}, -1)
+	if !p.a.snap.HasSupport() {
+		return
 	}
+	if v.fields == nil && !v.untyped && (v.typ == 0 || v.typ == recordOID || v.typ == recordArrayOID) {
+		p.supported(p.a.snap.AllSupport(), v) // it may be of any type
+		return
+	}
+	p.supported(p.a.comparisons(v.typ), v)
 	for _, f := range v.fields {
 		p.compared(f.value)
+	}
+}
+
+// supported records calls of what operator classes and ranges are made of, with
+// arguments that come from v.
+func (p *part) supported(functions []catalog.OID, v value) {
+	for _, oid := range functions {
+		f := p.a.snap.Function(oid)
+		if f == nil {
+			p.unknown("a function of an operator class is not known", -1)
+			continue
+		}
+		args := make([]value, len(f.Args))
+		for i, t := range f.Args {
+			args[i] = derived(v)
+			args[i].typ, args[i].fields, args[i].untyped, args[i].set = t, nil, false, false
+		}
+		p.call(f, args, -1)
 	}
 }
 
 type comparedKey struct{ typ catalog.OID }
 
 // comparisons returns the functions of the default operator classes of a type
-// and what it is made of. Those in C are taken for what an operator class has to
-// be: only a superuser makes them.
-func (a *analyzer) comparisons(t catalog.OID) []*catalog.Function {
-	if t < firstUserOID {
+// and what it is made of.
+func (a *analyzer) comparisons(t catalog.OID) []catalog.OID {
+	if !a.snap.HasSupport() {
 		return nil
 	}
 	return a.snap.Memo(comparedKey{t}, func() any {
-		var list []*catalog.Function
+		var list []catalog.OID
+		a.madeOf(t, func(typ *catalog.Type) { list = append(list, a.snap.Support(typ.OID)...) })
+		return list
+	}).([]catalog.OID)
+}
+
+type rangesKey struct{ typ catalog.OID }
+
+// ranges returns what makes the ranges that a type is made of: their bounds are
+// compared.
+func (a *analyzer) ranges(t catalog.OID) []catalog.OID {
+	if !a.snap.HasSupport() {
+		return nil
+	}
+	return a.snap.Memo(rangesKey{t}, func() any {
+		var list []catalog.OID
 		a.madeOf(t, func(typ *catalog.Type) {
-			for _, oid := range typ.Compare {
-				if f := a.snap.Function(oid); f != nil && (f.Language == "sql" || f.Language == "plpgsql") {
-					list = append(list, f)
-				}
+			if typ.Kind == 'r' || typ.Kind == 'm' {
+				list = append(list, a.snap.Support(typ.OID)...)
 			}
 		})
 		return list
-	}).([]*catalog.Function)
+	}).([]catalog.OID)
 }
 
 type checkedKey struct{ typ catalog.OID }

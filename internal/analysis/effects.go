@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/guardedpg/guardedpg/internal/catalog"
 )
@@ -323,6 +324,9 @@ func (p *part) defaultValue(rel *catalog.Relation, c catalog.Column, record bool
 		}
 	}
 	if expr == "" || p.isNextval(expr) {
+		if record {
+			p.domainChecks(c.Type, constant(c.Type))
+		}
 		return constant(c.Type)
 	}
 	if p.holdsConstant(expr) {
@@ -428,6 +432,7 @@ func (p *part) consequences(rel *catalog.Relation, act Action, row newRow, assig
 	if rel.Kind == 'f' {
 		p.effect(Network, "writes the foreign table "+relName(rel))
 	}
+	p.planned(rel)
 	p.triggers(rel, act, row, assigned, parent)
 	p.policies(rel, act, row)
 	if act == Insert || act == Update {
@@ -444,6 +449,16 @@ func (p *part) consequences(rel *catalog.Relation, act Action, row newRow, assig
 				p.through("index on "+relName(rel), rel.OID, nil).compared(columnValue(rel, c, row))
 			}
 		}
+		for _, fk := range rel.ForeignKeys {
+			p.keySupport(fk.To, sc)
+			for i, n := range fk.FromCols { // looked up as what it refers to
+				if to := p.a.snap.Relation(fk.To); to != nil {
+					if c, key := rel.Column(n), to.Column(at(fk.ToCols, i)); c != nil && key != nil {
+						p.coerce(columnValue(rel, *c, row), key.Type, 'i')
+					}
+				}
+			}
+		}
 		p.partitionKey(rel, sc)
 		if parent == nil { // the row has to belong into this partition
 			for _, a := range p.a.snap.Ancestors(rel.OID) {
@@ -453,6 +468,82 @@ func (p *part) consequences(rel *catalog.Relation, act Action, row newRow, assig
 		p.rivals(rel, act, row, assigned)
 	}
 	p.foreignKeys(rel, act, row, assigned, parent)
+}
+
+// planned records what the server computes when it only plans a statement over
+// a relation: it folds constants in the expressions and predicates of indexes, in
+// checks and in statistics.
+func (p *part) planned(rel *catalog.Relation) {
+	if p.expanding(rel.OID) {
+		return
+	}
+	for _, r := range append([]*catalog.Relation{rel}, p.a.snap.Descendants(rel.OID)...) {
+		list := p.foldedParts(r)
+		if len(list) == 0 {
+			continue
+		}
+		row := newRow{}
+		for _, c := range r.Columns {
+			row[c.Num] = constant(c.Type)
+		}
+		q := p.within("plan over "+relName(r), r.OID, p.definitionNames(), nil)
+		for _, n := range list {
+			q.expr(n, rowScope(q, r, row))
+		}
+	}
+}
+
+type foldedKey struct{ rel catalog.OID }
+
+// foldedParts returns the parts of the definitions of a relation that have no
+// columns in them or call what the planner puts the body of in place, as far as
+// somebody's own functions are in them.
+func (p *part) foldedParts(rel *catalog.Relation) []*pg.Node {
+	return p.a.snap.Memo(foldedKey{rel.OID}, func() any {
+		exprs := slices.Clone(rel.Statistics)
+		for _, i := range rel.Indexes {
+			exprs = append(append(exprs, i.Expressions...), i.Predicate)
+		}
+		for _, c := range rel.Checks {
+			exprs = append(exprs, c.Expr)
+		}
+		var list []*pg.Node
+		for _, e := range exprs {
+			if e != "" && !p.pure(rel, e) {
+				p.folded(p.a.expression(e), &list)
+			}
+		}
+		return list
+	}).([]*pg.Node)
+}
+
+func (p *part) folded(n *pg.Node, list *[]*pg.Node) {
+	columns, calls := false, false
+	walk(n, func(m *pg.Node) {
+		columns = columns || m.GetColumnRef() != nil
+		calls = calls || m.GetFuncCall() != nil || m.GetAExpr() != nil || m.GetTypeCast() != nil
+	})
+	names := p.definitionNames()
+	inlined := slices.ContainsFunc(names.functions(strs(n.GetFuncCall().GetFuncname())), func(f *catalog.Function) bool { return f.Language == "sql" })
+	for _, o := range names.operators(strs(n.GetAExpr().GetName())) {
+		f := p.a.snap.Function(o.Function)
+		inlined = inlined || f != nil && f.Language == "sql" && !p.isBuiltin(f)
+	}
+	if calls && !columns || inlined {
+		*list = append(*list, n)
+		return
+	}
+	var below func(m protoreflect.Message)
+	below = func(m protoreflect.Message) {
+		if child, ok := m.Interface().(*pg.Node); ok {
+			p.folded(child, list)
+			return
+		}
+		each(m, below)
+	}
+	if n != nil {
+		each(n.ProtoReflect(), below)
+	}
 }
 
 // evaluate records what an expression of a definition of rel calls.
@@ -592,8 +683,17 @@ func (p *part) exclusive(rel *catalog.Relation) [][]int16 {
 	}).([][]int16)
 }
 
+// keySupport records what the operator classes of a relation's indexes and of
+// its partition key call for the row in sc.
+func (p *part) keySupport(rel catalog.OID, sc *scope) {
+	if list := p.a.snap.Support(rel); len(list) > 0 {
+		p.through("an index", rel, nil).supported(list, sc.items[0].sources[0].whole)
+	}
+}
+
 // partitionKey records what the expressions of a partition key call.
 func (p *part) partitionKey(rel *catalog.Relation, sc *scope) {
+	p.keySupport(rel.OID, sc)
 	open, end := strings.IndexByte(rel.PartitionKey, '('), strings.LastIndexByte(rel.PartitionKey, ')')
 	if open < 0 || end < open {
 		return
@@ -800,6 +900,7 @@ func (p *part) foreignKeys(rel *catalog.Relation, act Action, row newRow, assign
 			}
 		}
 		q := p.through(foreignKeyStep(fk, rel), from.OID, nil)
+		q.keySupport(from.OID, rowScope(p, from, nil))
 		set := map[int16]value{}
 		switch {
 		case action == 'c' && act == Delete:

@@ -137,8 +137,14 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 	case *pg.Node_ResTarget: // a named part of an XML element
 		return p.expr(e.ResTarget.Val, sc)
 	case *pg.Node_JsonObjectConstructor:
+		if len(e.JsonObjectConstructor.Exprs) == 0 {
+			p.sqlJSON("json_object", e.JsonObjectConstructor.Output)
+		}
 		return p.exprs(p.jsonType(e.JsonObjectConstructor.Output), e.JsonObjectConstructor.Exprs, sc)
 	case *pg.Node_JsonArrayConstructor:
+		if e.JsonArrayConstructor.AbsentOnNull {
+			p.sqlJSON("json_array", e.JsonArrayConstructor.Output)
+		}
 		return p.exprs(p.jsonType(e.JsonArrayConstructor.Output), e.JsonArrayConstructor.Exprs, sc)
 	case *pg.Node_JsonArrayQueryConstructor:
 		cols := p.subquery(e.JsonArrayQueryConstructor.Query, sc)
@@ -146,6 +152,9 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 	case *pg.Node_JsonObjectAgg:
 		return p.jsonAggregate(e.JsonObjectAgg.Constructor, sc, e.JsonObjectAgg.Arg.GetKey(), jsonValue(e.JsonObjectAgg.Arg.GetValue()))
 	case *pg.Node_JsonArrayAgg:
+		if e.JsonArrayAgg.AbsentOnNull {
+			p.sqlJSON("json_arrayagg", e.JsonArrayAgg.Constructor.GetOutput())
+		}
 		return p.jsonAggregate(e.JsonArrayAgg.Constructor, sc, jsonValue(e.JsonArrayAgg.Arg))
 	case *pg.Node_JsonKeyValue:
 		return p.combine(0, p.expr(e.JsonKeyValue.Key, sc), p.expr(jsonValue(e.JsonKeyValue.Value), sc))
@@ -538,6 +547,15 @@ func jsonValue(v *pg.JsonValueExpr) *pg.Node {
 	return &pg.Node{Node: &pg.Node_JsonValueExpr{JsonValueExpr: v}}
 }
 
+// sqlJSON marks what only the parser takes for a constructor of SQL/JSON: before
+// PostgreSQL 16, without any clause, it is a call of somebody's function of that
+// name.
+func (p *part) sqlJSON(name string, returning *pg.JsonOutput) {
+	if returning == nil && p.a.snap.Server.VersionNum < 160000 {
+		p.unknown("before PostgreSQL 16, "+name+" is a function of somebody's own", -1)
+	}
+}
+
 func (p *part) jsonType(o *pg.JsonOutput) catalog.OID {
 	if o.GetTypeName() != nil {
 		t := p.typeOf(o.TypeName)
@@ -550,7 +568,8 @@ func (p *part) jsonType(o *pg.JsonOutput) catalog.OID {
 func (p *part) jsonAggregate(c *pg.JsonAggConstructor, sc *scope, args ...*pg.Node) value {
 	for _, n := range c.GetAggOrder() {
 		if sb := n.GetSortBy(); sb != nil {
-			p.testExpr(sb.Node, sc)
+			p.sortKeyExpr(sb.Node, sc)
+			p.sortOperator(sb, sc)
 		}
 	}
 	p.predicate(c.GetAggFilter(), sc)

@@ -475,7 +475,13 @@ func (p *part) declare(fr *plFrame, d plDecl) {
 // initialize evaluates the default of a declaration.
 func (p *part) initialize(fr *plFrame, d plDecl) {
 	v := fr.scope.vars[d.name]
-	if d.def == "" || v == nil {
+	if v == nil {
+		return
+	}
+	if d.def == "" {
+		if t := p.a.snap.Type(v.typ); t != nil && t.Kind == 'd' {
+			p.domainChecks(v.typ, constant(v.typ)) // NULL is checked too
+		}
 		return
 	}
 	p.store(fr, v, p.eval(fr, d.def))
@@ -548,12 +554,27 @@ func splitName(s string) []string {
 func (p *part) store(fr *plFrame, dst *plVar, v value) {
 	if dst.typ != 0 && v.typ != 0 && v.typ != dst.typ && !dst.record && dst.rel == nil {
 		v = p.cast(v, dst.typ, nil, 'a')
-	} else if dst.typ != 0 {
-		p.domainChecks(dst.typ, v)
+	} else {
+		v = p.converted(dst.typ, v)
 	}
 	if p.assignVar(dst, p.influenced(fr, v)) {
 		fr.changed = true
 	}
+}
+
+// converted returns v as it is when it becomes a part of a variable, or a row,
+// of type t.
+func (p *part) converted(t catalog.OID, v value) value {
+	if t == 0 || t == recordOID {
+		return v
+	}
+	p.domainChecks(t, v)
+	if v.typ != t {
+		if c := p.cast(v, t, nil, 'a'); !v.src.ContainsAll(c.src) {
+			return c
+		}
+	}
+	return v
 }
 
 func (p *part) storeText(fr *plFrame, dst *plVar, expr string) {
@@ -585,6 +606,13 @@ func (p *part) assignTarget(fr *plFrame, t plTarget, v value) {
 	dst.moved = true
 	if len(rest) > 0 {
 		v = derivedUnlessPlain(v)
+		if dst.rel != nil {
+			if c := dst.rel.ColumnNamed(rest[0]); c != nil && len(t.subscripts) == 0 && len(rest) == 1 {
+				v = p.converted(c.Type, v)
+			} else if c != nil {
+				p.domainChecks(c.Type, v)
+			}
+		}
 		if p.assignField(dst, rest[0], p.influenced(fr, v)) {
 			fr.changed = true
 		}
@@ -592,6 +620,10 @@ func (p *part) assignTarget(fr *plFrame, t plTarget, v value) {
 	}
 	if len(t.subscripts) > 0 {
 		// A part: the rest of the old value stays.
+		if array := p.a.snap.Type(p.baseType(dst.typ)); array != nil {
+			v = p.converted(array.Element, v)
+		}
+		p.domainChecks(dst.typ, v)
 		v.typ = dst.typ
 		v = p.join2(dst.current(), v)
 		if p.assignVar(dst, p.influenced(fr, v)) {
@@ -639,6 +671,9 @@ func (p *part) assignRow(fr *plFrame, targets []plTarget, cols []field) {
 			row := p.row(recordOID, slices.Clone(cols))
 			if dst.rel != nil && len(cols) == 1 && (cols[0].fields != nil || cols[0].typ == dst.typ) {
 				row = cols[0].value // a composite column fills the whole row
+			}
+			if dst.rel != nil {
+				row = p.converted(dst.typ, row)
 			}
 			if p.assignVar(dst, p.influenced(fr, row)) {
 				fr.changed = true
@@ -961,10 +996,18 @@ func (p *part) openCursor(fr *plFrame, s *plStmt) []field {
 			for i, a := range decl.args {
 				v := p.typed(fr, a.typ)
 				v.unknownText = true
-				if i < len(args) && len(args) == 1 {
-					p.assignVar(v, args[0])
+				given := args
+				if v.typ != 0 && !v.record && v.rel == nil {
+					given = make([]value, len(args))
+					for j, arg := range args {
+						given[j] = p.cast(arg, v.typ, nil, 'a')
+						p.domainChecks(v.typ, arg)
+					}
+				}
+				if i < len(given) && len(given) == 1 {
+					p.assignVar(v, given[0])
 				} else { // arguments may be given by name, in any order
-					p.assignVar(v, p.combine(v.typ, args...))
+					p.assignVar(v, p.combine(v.typ, given...))
 				}
 				fr.scope.declare(a.name, v)
 			}

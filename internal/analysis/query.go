@@ -389,6 +389,7 @@ func (p *part) relationIn(rel *catalog.Relation, alias string, names []string) *
 		return &source{alias: alias}
 	}
 	p.read(rel)
+	p.planned(rel)
 	p.readPolicies(rel)
 	src := p.relationSource(rel, alias)
 	if len(names) > 0 {

@@ -35,6 +35,7 @@ type Snapshot struct {
 	operators map[string][]*Operator
 	casts     map[castPair]*Cast
 	schemas   map[string]OID
+	support   map[OID][]OID
 
 	memo sync.Map // what was derived from the definitions, see Memo
 }
@@ -72,6 +73,7 @@ type Relation struct {
 	PartitionKey string    // pg_get_partkeydef, or ""; its expressions run on insert
 	Keys         [][]int16 // attribute numbers of each valid unique, non-partial, non-expression, not deferrable index whose equality is the column's own
 	Indexes      []Index   // unique ones, those of exclusion constraints, and those with expressions or a predicate
+	Statistics   []string  // expressions of extended statistics
 	Checks       []Check
 	ForeignKeys  []ForeignKey // this relation refers to others
 	ReferredBy   []ForeignKey // others refer to this relation
@@ -211,7 +213,6 @@ type Type struct {
 	Checks        []Check // of a domain
 	Default       string  // of a domain: its expression
 	Input, Output OID     // functions
-	Compare       []OID   // functions of its default operator classes, as far as they did not come with the server
 	Extension     string
 }
 

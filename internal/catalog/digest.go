@@ -39,6 +39,7 @@ var relationSources = []source{
 	{7, "pg_index", "indrelid", "true"},
 	{8, "pg_policy", "polrelid", "true"},
 	{9, "pg_foreign_table", "ftrelid", "true"},
+	{70, "pg_statistic_ext", "stxrelid", "true"},
 	{10, "pg_description", "objoid", "classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass"},
 }
 
@@ -63,6 +64,8 @@ var schemaSources = []source{
 	{27, "pg_foreign_data_wrapper", "0::oid", "true"},
 	{28, "pg_depend", "0::oid", "refclassid = 'pg_extension'::regclass and deptype = 'e' and objid >= 16384"},
 	{29, "pg_opclass", "0::oid", "oid >= 16384"},
+	{68, "pg_amop", "0::oid", "oid >= 16384"},
+	{69, "pg_amproc", "0::oid", "oid >= 16384"},
 }
 
 // surroundingSources are what names, constants and operators mean, and what acts

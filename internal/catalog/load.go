@@ -115,9 +115,11 @@ func loadOnce(ctx context.Context, q Queryer, known *Snapshot) (*Snapshot, error
 
 	var schemas []namedOID
 	opclasses := make(map[OID]bool)
+	support := make(map[OID][]OID)
 	var after probe
 	queries = append(queries,
 		query{schemasSQL, decode(func(r row) { schemas = append(schemas, namedOID{r.str(1), r.oid(0)}) })},
+		query{supportSQL, decode(func(r row) { support[r.oid(0)] = r.oids(1) })},
 		query{opclassesSQL, decode(func(r row) { opclasses[r.oid(0)] = true })},
 		query{fingerprintSQL, decode(func(r row) { after = readProbe(r) })})
 	if err := run(ctx, q, queries); err != nil {
@@ -145,6 +147,7 @@ func loadOnce(ctx context.Context, q Queryer, known *Snapshot) (*Snapshot, error
 	// The shared layer below a temporary one is a snapshot of its own for
 	// the sessions that have no temporary objects.
 	for l := top; l != builtin && l != known; l = l.base {
+		l.support = support
 		if l.schemas == nil {
 			l.schemas = make(map[string]OID, len(schemas))
 			for _, n := range schemas {
@@ -385,6 +388,10 @@ func (b *builder) queries() []query {
 		}),
 		of(indexesSQL, "indrelid", b.readIndex),
 		of(constraintsSQL, "conrelid", b.readConstraint),
+		of(statisticsSQL, "stxrelid", func(r row) {
+			rel := b.relation(r, 0)
+			rel.Statistics = append(rel.Statistics, r.texts(1)...)
+		}),
 		of(policiesSQL, "polrelid", func(r row) {
 			rel := b.relation(r, 0)
 			rel.Policies = append(rel.Policies, Policy{Name: r.str(1), Using: r.str(2), Check: r.str(3)})
@@ -558,7 +565,6 @@ func (b *builder) readType(r row) {
 	t := &Type{
 		OID: r.oid(0), Schema: b.name(r, 1), Name: b.name(r, 2), Kind: r.char(3), Category: r.char(4), Element: r.oid(5), Array: r.oid(6),
 		Base: r.oid(7), Relation: r.oid(8), Subtype: r.oid(9), Default: r.str(10), Input: r.oid(11), Output: r.oid(12),
-		Compare: r.oids(13),
 	}
 	b.s.types[t.OID] = t
 	b.s.typeNames[qname{t.Schema, t.Name}] = t

@@ -1,6 +1,10 @@
 package catalog
 
-import "iter"
+import (
+	"iter"
+	"maps"
+	"slices"
+)
 
 // layers yields the snapshot's layers, the topmost first: the session's
 // temporary objects, what the sessions of the database share, the built-ins.
@@ -247,4 +251,17 @@ func (r *Relation) ColumnNamed(name string) *Column {
 		}
 	}
 	return nil
+}
+
+// Support returns what the server calls by itself to compare and hash values of
+// a type, to evaluate an operator by other means than its function, or to keep
+// the indexes and partitions of a relation, without what came with the server.
+func (s *Snapshot) Support(object OID) []OID { return s.support[object] }
+
+// HasSupport reports whether there is any such function.
+func (s *Snapshot) HasSupport() bool { return len(s.support) > 0 }
+
+// AllSupport returns the functions of all objects, once each.
+func (s *Snapshot) AllSupport() []OID {
+	return distinct(slices.Concat(slices.Collect(maps.Values(s.support))...))
 }

@@ -40,6 +40,33 @@ const (
 
 	opclassesSQL = `select oid from pg_opclass where opcdefault`
 
+	// What the server calls to compare and hash values and to make ranges of
+	// them: for a type its default operator classes, and for a range that of its
+	// bounds; for an operator those that it belongs to, and those that the planner
+	// may put in its place, negated or with the operands exchanged; for a relation
+	// those of its indexes, constraints and partition key. Functions in C are taken for what
+	// they have to be: only a superuser makes them.
+	supportSQL = `with f as (select p.oid from pg_proc p join pg_language l on l.oid = p.prolang where p.oid >= 16384 and l.lanname <> 'c'),
+		s as (select p.amprocfamily as family, f.oid as function from pg_amproc p join f on f.oid = p.amproc),
+		c as (select o.oid, o.opcintype, o.opcdefault, s.function from pg_opclass o join s on s.family = o.opcfamily),
+		r as (select x.rngtypid, x.rngmultitypid, c.function from pg_range x join c on c.oid = x.rngsubopc
+			union all select x.rngtypid, x.rngmultitypid, f.oid from pg_range x join f on f.oid in (x.rngcanonical, x.rngsubdiff)),
+		o as (select x.oid, y.other from pg_operator x, unnest(array[x.oid, x.oprcom, x.oprnegate]) y(other) where x.oid >= 16384),
+		e as (select a.oid, b.other from o a join o b on b.oid = a.other)
+		select v.object, array_agg(distinct v.function) from (
+			select opcintype, function from c where opcdefault
+			union all select rngtypid, function from r
+			union all select rngmultitypid, function from r
+			union all select a.amopopr, s.function from pg_amop a join s on s.family = a.amopfamily
+			union all select e.oid, s.function from e join pg_amop a on a.amopopr = e.other join s on s.family = a.amopfamily
+			union all select e.oid, f.oid from e join pg_operator x on x.oid = e.other and x.oid <> e.oid join f on f.oid = x.oprcode
+			union all select y.rel, f.oid from pg_constraint x, unnest(array[x.conrelid, x.confrelid]) y(rel),
+				unnest(x.conpfeqop || x.conppeqop || x.conffeqop || x.conexclop) z(operator)
+				join pg_operator w on w.oid = z.operator join f on f.oid = w.oprcode where y.rel <> 0
+			union all select x.indrelid, c.function from pg_index x join c on c.oid = any (x.indclass)
+			union all select x.partrelid, c.function from pg_partitioned_table x join c on c.oid = any (x.partclass)) v(object, function)
+		group by v.object`
+
 	relationsSQL = `select c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, pg_get_userbyid(c.relowner), c.reltype,
 		c.relispartition, c.relrowsecurity,
 		case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end,
@@ -85,6 +112,9 @@ const (
 		from pg_constraint y join pg_type x on x.oid = y.contypid join pg_namespace n on n.oid = x.typnamespace
 		where %[1]s and y.contype = 'c' order by y.contypid, y.conname`
 
+	statisticsSQL = `select x.stxrelid, pg_get_statisticsobjdef_expressions(x.oid)
+		from pg_statistic_ext x` + fromRelation + ` and x.stxexprs is not null order by x.stxrelid, x.oid`
+
 	policiesSQL = `select x.polrelid, x.polname, pg_get_expr(x.polqual, x.polrelid), pg_get_expr(x.polwithcheck, x.polrelid)
 		from pg_policy x` + fromRelation + ` order by x.polrelid, x.polname`
 
@@ -106,10 +136,7 @@ const (
 	typesSQL = `select x.oid, n.nspname, x.typname, x.typtype, x.typcategory,
 		case when x.typsubscript = 'array_subscript_handler'::regproc then x.typelem else 0 end, x.typarray, x.typbasetype, x.typrelid,
 		coalesce(r.rngsubtype, m.rngsubtype), case when x.typtype = 'd' then coalesce(pg_get_expr(x.typdefaultbin, 0), x.typdefault) end,
-		x.typinput::oid, x.typoutput::oid,
-		case when x.oid >= 16384 then (select array_agg(distinct s.amproc::oid) from pg_opclass o join pg_amproc s
-			on s.amprocfamily = o.opcfamily and s.amproclefttype = x.oid and s.amprocrighttype = x.oid
-			where o.opcintype = x.oid and o.opcdefault and s.amproc >= 16384) end
+		x.typinput::oid, x.typoutput::oid
 		from pg_type x join pg_namespace n on n.oid = x.typnamespace
 		left join pg_range r on r.rngtypid = x.oid left join pg_range m on m.rngmultitypid = x.oid where %[1]s order by x.oid`
 
