@@ -16,7 +16,7 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 		return
 	}
 	b := Bound{Rel: rel.OID, Action: act}
-	t := &limits{p: p, rel: rel, sc: sc}
+	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}}
 	switch {
 	case where == nil:
 		b.Why = "no WHERE"
@@ -25,9 +25,9 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 		switch {
 		case where.GetCurrentOfExpr() != nil:
 			b.Limited, b.OneRow = true, true
-		case t.truth(where) == always:
+		case t.all(where):
 			b.Why = "WHERE is always true"
-		case t.selfJoin(where, t.covers(from, t.withs(), 0)):
+		case t.joinsItself(where, t.covers(from, t.withs(), 0)):
 			b.Why = "WHERE joins " + relName(rel) + " with itself, row by row"
 		case !t.limiting(where):
 			b.Why = "WHERE does not depend on the rows of " + relName(rel)
@@ -50,11 +50,11 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 // inserts them all again, and what they conflict with is updated.
 func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
 	sel := s.SelectStmt.GetSelectStmt()
-	t := &limits{p: p, rel: rel, sc: sc}
+	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}}
 	if !p.own() || t.coveredBy(sel, t.withs(), 0) == nil {
 		return
 	}
-	if w := s.OnConflictClause.WhereClause; w != nil && t.truth(w) != always && t.limiting(w) {
+	if w := s.OnConflictClause.WhereClause; w != nil && !t.all(w) && t.limiting(w) {
 		return
 	}
 	p.rec.st.Classes |= Unbounded
@@ -67,6 +67,7 @@ type limits struct {
 	rel     *catalog.Relation
 	sc      *scope
 	covered map[*pg.SelectStmt]outputs // see coveredBy
+	selves  []cover                    // other names of the target's row
 	// depth bounds recursion; deeper parts count as able to exclude rows only
 	// when they name a column.
 	depth int
@@ -352,7 +353,7 @@ func (t *limits) truthOfNot(n *pg.Node) verdict {
 		return depends
 	case *pg.Node_SubLink:
 		sel := e.SubLink.Subselect.GetSelectStmt()
-		if e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK && sel != nil && sel.WhereClause != nil && t.truth(sel.WhereClause) == never {
+		if e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK && sel != nil && t.empty(sel) {
 			return always
 		}
 		if e.SubLink.SubLinkType == pg.SubLinkType_ANY_SUBLINK { // NOT (x NOT IN ...) is x IN ...
@@ -502,7 +503,7 @@ func (t *limits) limiting(n *pg.Node) bool {
 	if b := n.GetBoolExpr(); b != nil {
 		switch b.Boolop {
 		case pg.BoolExprType_AND_EXPR:
-			return slices.ContainsFunc(b.Args, func(a *pg.Node) bool { return t.truth(a) != always && t.limiting(a) })
+			return slices.ContainsFunc(b.Args, func(a *pg.Node) bool { return !t.all(a) && t.limiting(a) })
 		case pg.BoolExprType_OR_EXPR:
 			for _, a := range b.Args {
 				if t.truth(a) == never {
@@ -565,6 +566,9 @@ func (t *limits) refers(ref *pg.ColumnRef, inner []*pg.RangeVar) bool {
 	names := strs(ref.Fields)
 	if len(names) == 0 {
 		return false
+	}
+	if slices.ContainsFunc(t.selves, func(c cover) bool { return c.has(names) }) {
+		return true
 	}
 	if len(names) > 1 {
 		q := names[:len(names)-1]

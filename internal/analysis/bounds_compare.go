@@ -299,7 +299,7 @@ func (t *limits) everyKey(l *pg.Node, op string, r *pg.Node) bool {
 	x, by := t.shift(t.bare(l))
 	col := t.column(t.bare(x))
 	num := t.number(r)
-	if col == nil || num == nil || !slices.ContainsFunc(t.rel.Keys, func(k []int16) bool { return len(k) == 1 && k[0] == col.Num }) {
+	if col == nil || num == nil || !t.isKey(col.Num) {
 		return false
 	}
 	num = new(big.Float).Sub(num, by)
@@ -315,6 +315,11 @@ func (t *limits) everyKey(l *pg.Node, op string, r *pg.Node) bool {
 		return num.Cmp(big.NewFloat(1)) <= 0
 	}
 	return op == "<" && num.Cmp(high) >= 0
+}
+
+// isKey reports whether a column is a key by itself.
+func (t *limits) isKey(num int16) bool {
+	return slices.ContainsFunc(t.rel.Keys, func(k []int16) bool { return len(k) == 1 && k[0] == num })
 }
 
 // number is the number that a constant is, also in quotes, or nil.
