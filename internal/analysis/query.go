@@ -390,6 +390,7 @@ func (p *part) relationIn(rel *catalog.Relation, alias string, names []string) *
 	}
 	p.read(rel)
 	p.readPolicies(rel)
+	p.indexed(rel, nil)
 	src := p.relationSource(rel, alias)
 	if len(names) > 0 {
 		src.cols = rename(src.cols, names)
