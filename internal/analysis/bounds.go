@@ -12,10 +12,26 @@ import (
 // bound records how far a write that the author's own text contains is limited
 // by its predicate. from is its FROM or USING.
 func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scope, from ...*pg.Node) {
-	if !p.own() {
+	if p.own() {
+		p.addBound(p.boundOf(rel, act, where, sc, from...))
+	}
+}
+
+// boundTogether records where the actions of a MERGE, each limited by its own
+// predicate, change every row between them.
+func (p *part) boundTogether(rel *catalog.Relation, on *pg.Node, when []*pg.Node, sc *scope, from *pg.Node) {
+	if !p.own() || len(when) < 2 || slices.Contains(when, nil) {
 		return
 	}
+	any := &pg.Node{Node: &pg.Node_BoolExpr{BoolExpr: &pg.BoolExpr{Boolop: pg.BoolExprType_OR_EXPR, Args: when}}}
+	if b := p.boundOf(rel, Update, both(on, any), sc, from); !b.Limited {
+		p.addBound(b)
+	}
+}
+
+func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *scope, from ...*pg.Node) Bound {
 	b := Bound{Rel: rel.OID, Action: act}
+	rel = p.asBelow(rel, 0)
 	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}}
 	switch {
 	case where == nil:
@@ -35,6 +51,10 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 			b.Limited, b.OneRow = true, t.oneRow(where)
 		}
 	}
+	return b
+}
+
+func (p *part) addBound(b Bound) {
 	if !b.Limited {
 		p.rec.st.Classes |= Unbounded
 	}
@@ -54,11 +74,46 @@ func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
 	if !p.own() || t.coveredBy(sel, t.withs(), 0) == nil {
 		return
 	}
+	t = t.with([]cover{{alias: "excluded"}}) // the same row
 	if w := s.OnConflictClause.WhereClause; w != nil && !t.all(w) && t.limiting(w) {
 		return
 	}
 	p.rec.st.Classes |= Unbounded
 	p.rec.st.Bounds = append(p.rec.st.Bounds, Bound{Rel: rel.OID, Action: Update, Why: "all rows of " + relName(rel) + " are inserted again"})
+}
+
+// asBelow returns a view that is written through to a relation with the
+// constraints that hold for that one's rows.
+func (p *part) asBelow(rel *catalog.Relation, depth int) *catalog.Relation {
+	if rel.Kind != 'v' || depth > maxCoverDepth {
+		return rel
+	}
+	sel, base := p.underView(rel)
+	if base == nil {
+		return rel
+	}
+	base = p.asBelow(base, depth+1)
+	like := *rel
+	like.Columns, like.Keys = slices.Clone(rel.Columns), nil
+	under := map[int16]int16{}
+	for i := range like.Columns {
+		if b := columnUnder(sel, base, i); b != nil {
+			like.Columns[i].NotNull = b.NotNull
+			under[b.Num] = like.Columns[i].Num
+		}
+	}
+	for _, key := range base.Keys {
+		var cols []int16
+		for _, n := range key {
+			if c, ok := under[n]; ok {
+				cols = append(cols, c)
+			}
+		}
+		if len(cols) == len(key) {
+			like.Keys = append(like.Keys, cols)
+		}
+	}
+	return &like
 }
 
 // limits judges predicates over the rows of a relation.

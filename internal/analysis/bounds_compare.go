@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 var between = map[pg.A_Expr_Kind]pg.A_Expr_Kind{
@@ -317,9 +319,13 @@ func (t *limits) everyKey(l *pg.Node, op string, r *pg.Node) bool {
 	return op == "<" && num.Cmp(high) >= 0
 }
 
-// isKey reports whether a column is a key by itself.
+// isKey reports whether a column is of a key without NULL, or refers to one.
 func (t *limits) isKey(num int16) bool {
-	return slices.ContainsFunc(t.rel.Keys, func(k []int16) bool { return len(k) == 1 && k[0] == num })
+	nullable := func(n int16) bool { c := t.rel.Column(n); return c == nil || !c.NotNull }
+	return slices.ContainsFunc(t.rel.Keys, func(k []int16) bool {
+		return slices.Contains(k, num) && (len(k) == 1 || !slices.ContainsFunc(k, nullable))
+	}) ||
+		slices.ContainsFunc(t.rel.ForeignKeys, func(fk catalog.ForeignKey) bool { return slices.Contains(fk.FromCols, num) })
 }
 
 // number is the number that a constant is, also in quotes, or nil.

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 // A cover is an entry of FROM that has every row of the target.
@@ -115,6 +117,8 @@ func (t *limits) coversOf(n *pg.Node, w withs, depth int) []cover {
 				return []cover{{alias, t.ownOutputs().named(names)}}
 			}
 			return []cover{{alias: alias}}
+		} else if cols := t.parent(rel); cols != nil {
+			return []cover{{alias, cols.named(names)}}
 		}
 	case *pg.Node_RangeSubselect:
 		alias := e.RangeSubselect.GetAlias()
@@ -157,6 +161,38 @@ func (t *limits) alike(left, right []cover, names []string) bool {
 			})
 		})
 	})
+}
+
+// parent returns the columns of a relation in which every row of the target has
+// its own by a foreign key, or nil.
+func (t *limits) parent(rel *catalog.Relation) outputs {
+	if rel == nil {
+		return nil
+	}
+	var key *catalog.ForeignKey
+	for i := range t.rel.ForeignKeys {
+		if fk := &t.rel.ForeignKeys[i]; fk.To == rel.OID {
+			if key != nil {
+				return nil // which of them is meant is not looked at
+			}
+			key = fk
+		}
+	}
+	if key == nil || slices.ContainsFunc(key.FromCols, func(n int16) bool { c := t.rel.Column(n); return c == nil || !c.NotNull }) {
+		return nil
+	}
+	var out outputs
+	for _, c := range rel.Columns {
+		if c.Dropped {
+			continue
+		}
+		column := ""
+		if i := slices.Index(key.ToCols, c.Num); i >= 0 && i < len(key.FromCols) {
+			column = t.rel.Column(key.FromCols[i]).Name
+		}
+		out = append(out, struct{ name, column string }{c.Name, column})
+	}
+	return out
 }
 
 // ownOutputs are the target's columns.
