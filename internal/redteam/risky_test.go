@@ -53,9 +53,7 @@ func TestRisky(t *testing.T) {
 	rep.log(t)
 }
 
-func riskyCases(t *testing.T) []*attackCase {
-	return readCases(t, "risky.jsonl", "risky_more.jsonl", "risky_rsk.jsonl")
-}
+func riskyCases(t *testing.T) []*attackCase { return readCases(t, "risky.jsonl", "risky_more.jsonl") }
 
 // failed reports whether the last step that ran ended in an error of the server.
 func failed(list []*outcome) bool {
