@@ -514,7 +514,7 @@ func (t *limits) opposite(a, b *pg.Node) bool {
 	if t.same(e.Lexpr, f.Rexpr) && t.same(e.Rexpr, f.Lexpr) && covers(opName(e), mirrored[opName(f)]) {
 		return true
 	}
-	return t.overlapping(e, f)
+	return false
 }
 
 func (t *limits) cases(c *pg.CaseExpr) verdict {
