@@ -326,9 +326,7 @@ func (p *part) call(f *catalog.Function, args []value, loc int) value {
 		return p.builtinCall(f, args, loc)
 	case p.constructsRange(f):
 		p.probe(p.combine(0, args...).src)
-		v := p.result(f, args)
-		p.compared(v)
-		return v
+		return p.result(f, args)
 	}
 	p.a.depends[f.OID] = struct{}{}
 	if p.a.sess.Trusted != nil && p.a.sess.Trusted(f.Schema, f.Name) {
@@ -1198,9 +1196,8 @@ func (p *part) jsonCasts(v value) []*catalog.Cast {
 	return slices.DeleteFunc(slices.Clone(all), func(c *catalog.Cast) bool { return !unknown && !made[c.Source] })
 }
 
-// domainChecks records what the check constraints of a domain and the bounds of
-// a range evaluate when v becomes of type t: t itself, its elements or its parts
-// may be of one.
+// domainChecks records what the check constraints of a domain evaluate when v
+// becomes of type t: t itself, its elements or its parts may be of a domain.
 func (p *part) domainChecks(t catalog.OID, v value) {
 	if t == 0 {
 		return
@@ -1216,9 +1213,6 @@ func (p *part) domainChecks(t catalog.OID, v value) {
 		for _, c := range typ.Checks {
 			p.check("domain "+typ.Schema+"."+typ.Name, typ.OID, c.Expr, &scope{}, checkedValue{v})
 		}
-	}
-	for _, f := range p.a.ranges(t) {
-		p.call(f, []value{v, v}, -1)
 	}
 }
 
@@ -1249,25 +1243,6 @@ func (a *analyzer) comparisons(t catalog.OID) []*catalog.Function {
 				if f := a.snap.Function(oid); f != nil && (f.Language == "sql" || f.Language == "plpgsql") {
 					list = append(list, f)
 				}
-			}
-		})
-		return list
-	}).([]*catalog.Function)
-}
-
-type rangesKey struct{ typ catalog.OID }
-
-// ranges returns the functions that compare the bounds of the ranges that a type
-// is made of: making one from a string calls them.
-func (a *analyzer) ranges(t catalog.OID) []*catalog.Function {
-	if t < firstUserOID {
-		return nil
-	}
-	return a.snap.Memo(rangesKey{t}, func() any {
-		var list []*catalog.Function
-		a.madeOf(t, func(typ *catalog.Type) {
-			if typ.Kind == 'r' || typ.Kind == 'm' {
-				list = append(list, a.comparisons(typ.OID)...)
 			}
 		})
 		return list

@@ -444,12 +444,10 @@ func (p *part) consequences(rel *catalog.Relation, act Action, row newRow, assig
 				p.through("index on "+relName(rel), rel.OID, nil).compared(columnValue(rel, c, row))
 			}
 		}
-		p.indexed(rel, row)
 		p.partitionKey(rel, sc)
 		if parent == nil { // the row has to belong into this partition
 			for _, a := range p.a.snap.Ancestors(rel.OID) {
 				p.partitionKey(a, sc)
-				p.indexed(a, nil)
 			}
 		}
 		p.rivals(rel, act, row, assigned)
@@ -592,25 +590,6 @@ func (p *part) exclusive(rel *catalog.Relation) [][]int16 {
 		}
 		return all
 	}).([][]int16)
-}
-
-// indexed records what the operator classes that a relation's indexes and its
-// partition key name call: for rows that are written, and to find rows.
-func (p *part) indexed(rel *catalog.Relation, row newRow) {
-	for _, oid := range rel.Compare {
-		f := p.a.snap.Function(oid)
-		if f == nil || f.Language != "sql" && f.Language != "plpgsql" {
-			continue // in C: only a superuser makes them
-		}
-		var cells []value
-		for _, c := range rel.Columns {
-			if !c.Dropped {
-				cells = append(cells, columnValue(rel, c, row))
-			}
-		}
-		v := p.combine(0, cells...)
-		p.through("index on "+relName(rel), rel.OID, nil).call(f, []value{v, v}, -1)
-	}
 }
 
 // partitionKey records what the expressions of a partition key call.

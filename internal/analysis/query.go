@@ -390,7 +390,6 @@ func (p *part) relationIn(rel *catalog.Relation, alias string, names []string) *
 	}
 	p.read(rel)
 	p.readPolicies(rel)
-	p.indexed(rel, nil)
 	if view := remoteRelation(p.a.snap, rel); view != nil && view.Kind == 'v' {
 		// What the view calls, the other server calls.
 		p.through("foreign table "+relName(rel), rel.OID, nil).viewColumns(view)

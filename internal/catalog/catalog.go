@@ -70,7 +70,6 @@ type Relation struct {
 	Children     []OID
 	IsPartition  bool
 	PartitionKey string    // pg_get_partkeydef, or ""; its expressions run on insert
-	Compare      []OID     // functions that its indexes, exclusion constraints and partition key compare and hash with, as far as they did not come with the server
 	Keys         [][]int16 // attribute numbers of each valid unique, non-partial, non-expression, not deferrable index whose equality is the column's own
 	Indexes      []Index   // unique ones, those of exclusion constraints, and those with expressions or a predicate
 	Checks       []Check
@@ -212,7 +211,7 @@ type Type struct {
 	Checks        []Check // of a domain
 	Default       string  // of a domain: its expression
 	Input, Output OID     // functions
-	Compare       []OID   // functions of its default operator classes, and of those of a range's bounds, as far as they did not come with the server
+	Compare       []OID   // functions of its default operator classes, as far as they did not come with the server
 	Extension     string
 }
 

@@ -442,7 +442,6 @@ func (b *builder) readRelation(r row) {
 		RowSecurity:  r.bool(8),
 		Definition:   strings.TrimSuffix(strings.TrimSpace(r.str(9)), ";"),
 		PartitionKey: r.str(10),
-		Compare:      r.oids(11),
 	})
 	if kind := r.char(3); (kind == 'v' || kind == 'm') && len(r.fields[9]) == 0 {
 		panic(malformed{errChanged})

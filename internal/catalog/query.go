@@ -43,13 +43,7 @@ const (
 	relationsSQL = `select c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, pg_get_userbyid(c.relowner), c.reltype,
 		c.relispartition, c.relrowsecurity,
 		case when c.relkind in ('v', 'm') then pg_get_viewdef(c.oid) end,
-		case when c.relkind = 'p' then pg_get_partkeydef(c.oid) end,
-		case when c.oid >= 16384 then (select array_agg(distinct u.f) from (
-			select s.amproc::oid from (select unnest(i.indclass::oid[]) from pg_index i where i.indrelid = c.oid
-				union select unnest(k.partclass::oid[]) from pg_partitioned_table k where k.partrelid = c.oid) u(class)
-				join pg_opclass o on o.oid = u.class join pg_amproc s on s.amprocfamily = o.opcfamily
-			union select o.oprcode::oid from pg_constraint k cross join unnest(k.conexclop) e join pg_operator o on o.oid = e where k.conrelid = c.oid
-			) u(f) where u.f >= 16384) end
+		case when c.relkind = 'p' then pg_get_partkeydef(c.oid) end
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace where %[1]s order by c.oid`
 
 	columnsSQL = `select x.attrelid, x.attnum, x.attname, x.atttypid, x.atttypmod, x.attnotnull, x.attisdropped,
@@ -113,12 +107,9 @@ const (
 		case when x.typsubscript = 'array_subscript_handler'::regproc then x.typelem else 0 end, x.typarray, x.typbasetype, x.typrelid,
 		coalesce(r.rngsubtype, m.rngsubtype), case when x.typtype = 'd' then coalesce(pg_get_expr(x.typdefaultbin, 0), x.typdefault) end,
 		x.typinput::oid, x.typoutput::oid,
-		case when x.oid >= 16384 then (select array_agg(distinct u.f) from (
-			select s.amproc::oid from pg_opclass o join pg_amproc s
-				on s.amprocfamily = o.opcfamily and s.amproclefttype = x.oid and s.amprocrighttype = x.oid
-				where o.opcintype = x.oid and o.opcdefault
-			union select s.amproc::oid from pg_opclass o join pg_amproc s on s.amprocfamily = o.opcfamily where o.oid = coalesce(r.rngsubopc, m.rngsubopc)
-			union select coalesce(r.rngsubdiff, m.rngsubdiff)::oid) u(f) where u.f >= 16384) end
+		case when x.oid >= 16384 then (select array_agg(distinct s.amproc::oid) from pg_opclass o join pg_amproc s
+			on s.amprocfamily = o.opcfamily and s.amproclefttype = x.oid and s.amprocrighttype = x.oid
+			where o.opcintype = x.oid and o.opcdefault and s.amproc >= 16384) end
 		from pg_type x join pg_namespace n on n.oid = x.typnamespace
 		left join pg_range r on r.rngtypid = x.oid left join pg_range m on m.rngmultitypid = x.oid where %[1]s order by x.oid`
 
