@@ -183,7 +183,8 @@ func (c *Case) decide(d Decision) error {
 // they are, unless somebody else than the guard stored one of them.
 func (r Request) alike(o Request) bool {
 	return r.Statement == o.Statement && r.Database == o.Database && r.Shape == o.Shape && slices.Equal(r.Behind, o.Behind) &&
-		slices.Equal(r.Args, o.Args) && slices.Equal(r.Effects, o.Effects)
+		slices.Equal(r.Args, o.Args) && slices.Equal(r.Effects, o.Effects) && r.Rule == o.Rule && r.Reason == o.Reason &&
+		r.Identity.Name() == o.Identity.Name()
 }
 
 // covers says why c does not let r run, or nil.

@@ -2,6 +2,7 @@ package approve_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"sync"
@@ -739,6 +740,28 @@ func TestStoredLivesAreBounded(t *testing.T) {
 		_, err := approve.NewQueue(c)
 		require.Error(t, err)
 	}
+}
+
+// What an agent stored beside the guard's own words is not what people agreed to.
+func TestStoredWordsAreTheGuards(t *testing.T) {
+	s := &approve.MemoryStore{}
+	q, err := approve.NewQueue(approve.QueueConfig{Store: s})
+	require.NoError(t, err)
+	r := ticket("1")
+	r.Rule, r.Reason, r.Args, r.Effects, r.Behind = "baseline.ddl", "it changes definitions", nil, nil, nil
+	for name, words := range map[string]string{
+		"rule":   `"rule":"reports","reason":"it changes definitions","identity":{"issuer":%q,"subject":%q,"verified":true}`,
+		"reason": `"rule":"baseline.ddl","reason":"it only reads","identity":{"issuer":%q,"subject":%q,"verified":true}`,
+		"name":   `"rule":"baseline.ddl","reason":"it changes definitions","identity":{"issuer":%q,"subject":%q,"name":"the head of IT","verified":true}`,
+	} {
+		forge(t, s, r.Digest, name, approve.KindAsked, fmt.Sprintf(`{"v":1,"data":{"request":{"id":%q,"digest":%q,"shape":%q,"statement":%q,"database":%q,"rows":-1,"exact":-1,`+words+`},"wait_ns":60000000000,"use_ns":60000000000}}`,
+			name, r.Digest, r.Shape, base64.StdEncoding.EncodeToString([]byte(r.Statement)), r.Database, r.Identity.Issuer(), r.Identity.Subject()))
+		decide(t, q, name, yes("alice"))
+	}
+	id := file(t, q, r)
+	require.Equal(t, r.ID, id)
+	decide(t, q, id, yes("alice"))
+	require.Equal(t, id, granted(t, q, r).Request, "only what the guard itself asked")
 }
 
 // One stream that cannot be read hides no other.

@@ -12,11 +12,27 @@ import (
 // bound records how far a write that the author's own text contains is limited
 // by its predicate. from is its FROM or USING.
 func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scope, from ...*pg.Node) {
-	if !p.own() {
+	if p.own() {
+		p.addBound(p.boundOf(rel, act, where, sc, from...))
+	}
+}
+
+// boundTogether records where the actions of a MERGE, each limited by its own
+// predicate, change every row between them.
+func (p *part) boundTogether(rel *catalog.Relation, on *pg.Node, when []*pg.Node, sc *scope, from *pg.Node) {
+	if !p.own() || len(when) < 2 || slices.Contains(when, nil) {
 		return
 	}
+	any := &pg.Node{Node: &pg.Node_BoolExpr{BoolExpr: &pg.BoolExpr{Boolop: pg.BoolExprType_OR_EXPR, Args: when}}}
+	if b := p.boundOf(rel, Update, both(on, any), sc, from); !b.Limited {
+		p.addBound(b)
+	}
+}
+
+func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *scope, from ...*pg.Node) Bound {
 	b := Bound{Rel: rel.OID, Action: act}
-	t := &limits{p: p, rel: rel, sc: sc}
+	rel = p.asBelow(rel, 0)
+	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}}
 	switch {
 	case where == nil:
 		b.Why = "no WHERE"
@@ -25,9 +41,9 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 		switch {
 		case where.GetCurrentOfExpr() != nil:
 			b.Limited, b.OneRow = true, true
-		case t.truth(where) == always:
+		case t.all(where):
 			b.Why = "WHERE is always true"
-		case t.selfJoin(where, t.covers(from, t.withs(), 0)):
+		case t.joinsItself(where, t.covers(from, t.withs(), 0)):
 			b.Why = "WHERE joins " + relName(rel) + " with itself, row by row"
 		case !t.limiting(where):
 			b.Why = "WHERE does not depend on the rows of " + relName(rel)
@@ -35,6 +51,10 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 			b.Limited, b.OneRow = true, t.oneRow(where)
 		}
 	}
+	return b
+}
+
+func (p *part) addBound(b Bound) {
 	if !b.Limited {
 		p.rec.st.Classes |= Unbounded
 	}
@@ -50,15 +70,50 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 // inserts them all again, and what they conflict with is updated.
 func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
 	sel := s.SelectStmt.GetSelectStmt()
-	t := &limits{p: p, rel: rel, sc: sc}
+	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}}
 	if !p.own() || t.coveredBy(sel, t.withs(), 0) == nil {
 		return
 	}
-	if w := s.OnConflictClause.WhereClause; w != nil && t.truth(w) != always && t.limiting(w) {
+	t = t.with([]cover{{alias: "excluded"}}) // the same row
+	if w := s.OnConflictClause.WhereClause; w != nil && !t.all(w) && t.limiting(w) {
 		return
 	}
 	p.rec.st.Classes |= Unbounded
 	p.rec.st.Bounds = append(p.rec.st.Bounds, Bound{Rel: rel.OID, Action: Update, Why: "all rows of " + relName(rel) + " are inserted again"})
+}
+
+// asBelow returns a view that is written through to a relation with the
+// constraints that hold for that one's rows.
+func (p *part) asBelow(rel *catalog.Relation, depth int) *catalog.Relation {
+	if rel.Kind != 'v' || depth > maxCoverDepth {
+		return rel
+	}
+	sel, base := p.underView(rel)
+	if base == nil {
+		return rel
+	}
+	base = p.asBelow(base, depth+1)
+	like := *rel
+	like.Columns, like.Keys = slices.Clone(rel.Columns), nil
+	under := map[int16]int16{}
+	for i := range like.Columns {
+		if b := columnUnder(sel, base, i); b != nil {
+			like.Columns[i].NotNull = b.NotNull
+			under[b.Num] = like.Columns[i].Num
+		}
+	}
+	for _, key := range base.Keys {
+		var cols []int16
+		for _, n := range key {
+			if c, ok := under[n]; ok {
+				cols = append(cols, c)
+			}
+		}
+		if len(cols) == len(key) {
+			like.Keys = append(like.Keys, cols)
+		}
+	}
+	return &like
 }
 
 // limits judges predicates over the rows of a relation.
@@ -67,6 +122,7 @@ type limits struct {
 	rel     *catalog.Relation
 	sc      *scope
 	covered map[*pg.SelectStmt]outputs // see coveredBy
+	selves  []cover                    // other names of the target's row
 	// depth bounds recursion; deeper parts count as able to exclude rows only
 	// when they name a column.
 	depth int
@@ -352,7 +408,7 @@ func (t *limits) truthOfNot(n *pg.Node) verdict {
 		return depends
 	case *pg.Node_SubLink:
 		sel := e.SubLink.Subselect.GetSelectStmt()
-		if e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK && sel != nil && sel.WhereClause != nil && t.truth(sel.WhereClause) == never {
+		if e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK && sel != nil && t.empty(sel) {
 			return always
 		}
 		if e.SubLink.SubLinkType == pg.SubLinkType_ANY_SUBLINK { // NOT (x NOT IN ...) is x IN ...
@@ -458,7 +514,7 @@ func (t *limits) opposite(a, b *pg.Node) bool {
 	if t.same(e.Lexpr, f.Rexpr) && t.same(e.Rexpr, f.Lexpr) && covers(opName(e), mirrored[opName(f)]) {
 		return true
 	}
-	return t.overlapping(e, f)
+	return false
 }
 
 func (t *limits) cases(c *pg.CaseExpr) verdict {
@@ -502,7 +558,7 @@ func (t *limits) limiting(n *pg.Node) bool {
 	if b := n.GetBoolExpr(); b != nil {
 		switch b.Boolop {
 		case pg.BoolExprType_AND_EXPR:
-			return slices.ContainsFunc(b.Args, func(a *pg.Node) bool { return t.truth(a) != always && t.limiting(a) })
+			return slices.ContainsFunc(b.Args, func(a *pg.Node) bool { return !t.all(a) && t.limiting(a) })
 		case pg.BoolExprType_OR_EXPR:
 			for _, a := range b.Args {
 				if t.truth(a) == never {
@@ -565,6 +621,9 @@ func (t *limits) refers(ref *pg.ColumnRef, inner []*pg.RangeVar) bool {
 	names := strs(ref.Fields)
 	if len(names) == 0 {
 		return false
+	}
+	if slices.ContainsFunc(t.selves, func(c cover) bool { return c.has(names) }) {
+		return true
 	}
 	if len(names) > 1 {
 		q := names[:len(names)-1]

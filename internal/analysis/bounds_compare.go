@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 var between = map[pg.A_Expr_Kind]pg.A_Expr_Kind{
@@ -16,31 +18,10 @@ var between = map[pg.A_Expr_Kind]pg.A_Expr_Kind{
 	pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM: pg.A_Expr_Kind_AEXPR_BETWEEN_SYM,
 }
 
-// overlapping reports whether x < a OR x > b covers everything: a > b.
-func (t *limits) overlapping(e, f *pg.A_Expr) bool {
-	if !t.same(e.Lexpr, f.Lexpr) {
-		return false
-	}
-	a, ok := t.fold(e.Rexpr)
-	b, ok2 := t.fold(f.Rexpr)
-	if !ok || !ok2 || a.num == nil || b.num == nil {
-		return false
-	}
-	if o := opName(e); o == ">" || o == ">=" {
-		e, f, a, b = f, e, b, a
-	}
-	below, above := opName(e), opName(f)
-	return (below == "<" || below == "<=") && (above == ">" || above == ">=") && a.num.Cmp(b.num) > 0 ||
-		below == "<>" && above == "<>" && a.num.Cmp(b.num) != 0
-}
-
 // comparison judges an operator expression.
 func (t *limits) comparison(e *pg.A_Expr) verdict {
 	op := opName(e)
 	l, r := e.Lexpr, e.Rexpr
-	if c := l.GetCaseExpr(); c.GetDefresult() != nil && !t.same(l, r) {
-		return t.eachArm(e, c)
-	}
 	switch e.Kind {
 	case pg.A_Expr_Kind_AEXPR_OP:
 		if t.null(l) || t.null(r) {
@@ -114,11 +95,7 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 			return always
 		}
 	case pg.A_Expr_Kind_AEXPR_IN:
-		items := r.GetList().GetItems()
-		if op == "=" && t.bothTruths(items) && t.nullness(l) == never {
-			return always
-		}
-		return t.overList(l, op, items, op != "=")
+		return t.overList(l, op, r.GetList().GetItems(), op != "=")
 	case pg.A_Expr_Kind_AEXPR_OP_ANY:
 		if s := t.bare(r).GetSubLink(); s != nil && op == "=" && t.ownColumn(l, s.Subselect) {
 			return always
@@ -214,18 +191,6 @@ func (t *limits) elements(n *pg.Node) ([]*pg.Node, bool) {
 	return items, true
 }
 
-// eachArm judges a comparison of a CASE: of each of its results.
-func (t *limits) eachArm(e *pg.A_Expr, c *pg.CaseExpr) verdict {
-	arm := func(n *pg.Node) verdict {
-		return t.truth(&pg.Node{Node: &pg.Node_AExpr{AExpr: &pg.A_Expr{Kind: e.Kind, Name: e.Name, Lexpr: n, Rexpr: e.Rexpr}}})
-	}
-	arms := []verdict{arm(c.Defresult)}
-	for _, n := range c.Args {
-		arms = append(arms, arm(n.GetCaseWhen().GetResult()))
-	}
-	return same(arms)
-}
-
 // inAll reports whether a value is contained in every array or document: the
 // empty one.
 func (t *limits) inAll(n *pg.Node) bool {
@@ -250,16 +215,6 @@ func (t *limits) holdsAll(n *pg.Node) bool {
 		return true
 	}
 	return false
-}
-
-// bothTruths reports whether a list has true and false.
-func (t *limits) bothTruths(list []*pg.Node) bool {
-	var yes, no bool
-	for _, n := range list {
-		c, ok := t.fold(n)
-		yes, no = yes || ok && c.isTrue(), no || ok && c.isFalse()
-	}
-	return yes && no
 }
 
 // shifted judges x + 1 > x and its kin.
@@ -299,7 +254,7 @@ func (t *limits) everyKey(l *pg.Node, op string, r *pg.Node) bool {
 	x, by := t.shift(t.bare(l))
 	col := t.column(t.bare(x))
 	num := t.number(r)
-	if col == nil || num == nil || !slices.ContainsFunc(t.rel.Keys, func(k []int16) bool { return len(k) == 1 && k[0] == col.Num }) {
+	if col == nil || num == nil || !t.isKey(col.Num) {
 		return false
 	}
 	num = new(big.Float).Sub(num, by)
@@ -315,6 +270,15 @@ func (t *limits) everyKey(l *pg.Node, op string, r *pg.Node) bool {
 		return num.Cmp(big.NewFloat(1)) <= 0
 	}
 	return op == "<" && num.Cmp(high) >= 0
+}
+
+// isKey reports whether a column is of a key without NULL, or refers to one.
+func (t *limits) isKey(num int16) bool {
+	nullable := func(n int16) bool { c := t.rel.Column(n); return c == nil || !c.NotNull }
+	return slices.ContainsFunc(t.rel.Keys, func(k []int16) bool {
+		return slices.Contains(k, num) && (len(k) == 1 || !slices.ContainsFunc(k, nullable))
+	}) ||
+		slices.ContainsFunc(t.rel.ForeignKeys, func(fk catalog.ForeignKey) bool { return slices.Contains(fk.FromCols, num) })
 }
 
 // number is the number that a constant is, also in quotes, or nil.

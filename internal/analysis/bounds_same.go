@@ -238,12 +238,15 @@ func (t *limits) same(a, b *pg.Node) bool {
 		cb, ok := t.fold(b)
 		return ok && ca.equal(cb)
 	}
-	if ca, cb := t.column(a), t.column(b); ca != nil && cb != nil {
-		return ca.Num == cb.Num && t.names(a) == t.names(b)
+	if name := t.columnName(a); name != "" {
+		return name == t.columnName(b)
 	}
 	switch e := a.GetNode().(type) {
 	case *pg.Node_ColumnRef:
 		f := b.GetColumnRef()
+		if f != nil && t.wholeRow(e.ColumnRef) && t.wholeRow(f) {
+			return true
+		}
 		return f != nil && slices.Equal(strs(e.ColumnRef.Fields), strs(f.Fields))
 	case *pg.Node_List:
 		return b.GetList() != nil && t.eachSame(e.List.Items, b.GetList().Items)
@@ -290,18 +293,11 @@ func (t *limits) eachSame(a, b []*pg.Node) bool {
 	return true
 }
 
-// names says whether a column reference means the target's row: two aliases
-// of one table are not the same.
-func (t *limits) names(n *pg.Node) string {
-	names := strs(n.GetColumnRef().GetFields())
-	if len(names) < 2 || t.isTarget(names[:len(names)-1]) {
-		return ""
-	}
-	return names[len(names)-2]
-}
-
 // isTarget reports whether a qualifier names the target.
 func (t *limits) isTarget(q []string) bool {
+	if len(q) == 1 && slices.ContainsFunc(t.selves, func(c cover) bool { return c.alias == q[0] && c.cols == nil }) {
+		return true
+	}
 	if t.sc != nil && len(t.sc.items) > 0 && len(t.sc.items[0].sources) > 0 {
 		return t.sc.items[0].sources[0].is(q) // the target comes first
 	}
@@ -310,11 +306,41 @@ func (t *limits) isTarget(q []string) bool {
 
 // column returns the target's column that an expression is, or nil.
 func (t *limits) column(n *pg.Node) *catalog.Column {
-	names := strs(n.GetColumnRef().GetFields())
-	if len(names) == 0 || len(names) > 1 && !t.isTarget(names[:len(names)-1]) {
-		return nil
+	if name := t.columnName(n); name != "" {
+		return t.rel.ColumnNamed(name)
 	}
-	return t.rel.ColumnNamed(names[len(names)-1])
+	return nil
+}
+
+// columnName is the name of the target's column that an expression is, system
+// columns included, or "".
+func (t *limits) columnName(n *pg.Node) string {
+	names := strs(n.GetColumnRef().GetFields())
+	if len(names) == 0 || len(names) < len(n.GetColumnRef().GetFields()) {
+		return ""
+	}
+	if name := t.ofSelf(names); name != "" || len(names) > 1 && !t.isTarget(names[:len(names)-1]) {
+		return name
+	}
+	name := names[len(names)-1]
+	if _, system := systemColumns[name]; system || t.rel.ColumnNamed(name) != nil {
+		return name
+	}
+	return ""
+}
+
+// ofSelf is the target's column that a name means by way of another reading of
+// the same row, or "".
+func (t *limits) ofSelf(names []string) string {
+	for _, c := range slices.Backward(t.selves) {
+		if len(names) > 2 || len(names) == 2 && names[0] != c.alias {
+			continue
+		}
+		if column := t.coverColumn(c, names[len(names)-1]); column != "" {
+			return column
+		}
+	}
+	return ""
 }
 
 // textual reports whether an expression has a string type.
@@ -326,7 +352,11 @@ func (t *limits) textual(n *pg.Node) bool {
 	if c == nil {
 		return false
 	}
-	typ := t.p.a.snap.Type(t.p.baseType(c.Type))
+	return t.isString(t.p.baseType(c.Type))
+}
+
+func (t *limits) isString(oid catalog.OID) bool {
+	typ := t.p.a.snap.Type(oid)
 	return typ != nil && typ.Category == 'S'
 }
 

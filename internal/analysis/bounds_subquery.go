@@ -1,16 +1,26 @@
 package analysis
 
 import (
+	"math"
 	"math/big"
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 // A cover is an entry of FROM that has every row of the target.
 type cover struct {
 	alias string
 	cols  outputs // nil means the target's own columns
+}
+
+// has reports whether a name is of one of c's columns.
+func (c cover) has(names []string) bool {
+	name := names[len(names)-1]
+	return len(names) == 2 && names[0] == c.alias ||
+		len(names) == 1 && (name == c.alias || slices.ContainsFunc(c.cols, func(o struct{ name, column string }) bool { return o.name == name }))
 }
 
 // outputs are columns, each with the target's column whose values are all in it,
@@ -107,6 +117,8 @@ func (t *limits) coversOf(n *pg.Node, w withs, depth int) []cover {
 				return []cover{{alias, t.ownOutputs().named(names)}}
 			}
 			return []cover{{alias: alias}}
+		} else if cols := t.parent(rel); cols != nil {
+			return []cover{{alias, cols.named(names)}}
 		}
 	case *pg.Node_RangeSubselect:
 		alias := e.RangeSubselect.GetAlias()
@@ -116,19 +128,71 @@ func (t *limits) coversOf(n *pg.Node, w withs, depth int) []cover {
 	case *pg.Node_JoinExpr:
 		j := e.JoinExpr
 		inner := j.Jointype == pg.JoinType_JOIN_INNER
-		if j.Alias != nil || inner && (j.IsNatural || len(j.UsingClause) > 0 || j.Quals != nil && t.truth(j.Quals) != always) {
+		if j.Alias != nil {
 			return nil
 		}
-		var list []cover
+		var left, right []cover
 		if j.Jointype != pg.JoinType_JOIN_RIGHT {
-			list = t.coversOf(j.Larg, w, depth+1)
+			left = t.coversOf(j.Larg, w, depth+1)
 		}
 		if inner || j.Jointype == pg.JoinType_JOIN_RIGHT || j.Jointype == pg.JoinType_JOIN_FULL {
-			list = append(list, t.coversOf(j.Rarg, w, depth+1)...)
+			right = t.coversOf(j.Rarg, w, depth+1)
+		}
+		list := append(left, right...)
+		if inner && ((j.IsNatural || len(j.UsingClause) > 0) && !t.alike(left, right, strs(j.UsingClause)) || j.Quals != nil && !t.joinsItself(j.Quals, list)) {
+			return nil
 		}
 		return list
 	}
 	return nil
+}
+
+// alike reports whether the columns by which two sides are joined are the same
+// of the target, all of them where none is named.
+func (t *limits) alike(left, right []cover, names []string) bool {
+	return slices.ContainsFunc(left, func(l cover) bool {
+		return slices.ContainsFunc(right, func(r cover) bool {
+			if len(names) == 0 {
+				return l.cols == nil && r.cols == nil
+			}
+			return !slices.ContainsFunc(names, func(name string) bool {
+				c := t.coverColumn(l, name)
+				return c == "" || c != t.coverColumn(r, name)
+			})
+		})
+	})
+}
+
+// parent returns the columns of a relation in which every row of the target has
+// its own by a foreign key, or nil.
+func (t *limits) parent(rel *catalog.Relation) outputs {
+	if rel == nil {
+		return nil
+	}
+	var key *catalog.ForeignKey
+	for i := range t.rel.ForeignKeys {
+		if fk := &t.rel.ForeignKeys[i]; fk.To == rel.OID {
+			if key != nil {
+				return nil // which of them is meant is not looked at
+			}
+			key = fk
+		}
+	}
+	if key == nil || slices.ContainsFunc(key.FromCols, func(n int16) bool { c := t.rel.Column(n); return c == nil || !c.NotNull }) {
+		return nil
+	}
+	var out outputs
+	for _, c := range rel.Columns {
+		if c.Dropped {
+			continue
+		}
+		column := ""
+		if i := slices.Index(key.ToCols, c.Num); i >= 0 && i < len(key.FromCols) {
+			column = t.rel.Column(key.FromCols[i]).Name
+		}
+		out = append(out, struct{ name, column string }{c.Name, column})
+	}
+	return out
 }
 
 // ownOutputs are the target's columns.
@@ -148,9 +212,6 @@ func (t *limits) coveredBy(sel *pg.SelectStmt, w withs, depth int) outputs {
 	out, ok := t.covered[sel] // a WITH query is met wherever it is named
 	if !ok {
 		out = t.coverage(sel, w, depth)
-		if t.covered == nil {
-			t.covered = map[*pg.SelectStmt]outputs{}
-		}
 		t.covered[sel] = out
 	}
 	return out
@@ -165,6 +226,11 @@ func (t *limits) coverage(sel *pg.SelectStmt, w withs, depth int) outputs {
 	case pg.SetOperation_SETOP_UNION:
 		if out := t.coveredBy(sel.Larg, w, depth+1); out != nil {
 			return out
+		}
+		return t.coveredBy(sel.Rarg, w, depth+1)
+	case pg.SetOperation_SETOP_INTERSECT:
+		if t.coveredBy(sel.Larg, w, depth+1) == nil {
+			return nil
 		}
 		return t.coveredBy(sel.Rarg, w, depth+1)
 	case pg.SetOperation_SETOP_NONE:
@@ -215,10 +281,14 @@ func (t *limits) coverage(sel *pg.SelectStmt, w withs, depth int) outputs {
 // unfiltered returns the entries of a query's FROM that have every row of the
 // target where no condition of the query leaves any out, or nil.
 func (t *limits) unfiltered(sel *pg.SelectStmt, w withs, depth int) []cover {
-	if sel.Op != pg.SetOperation_SETOP_NONE || sel.HavingClause != nil || sel.WhereClause != nil && t.truth(sel.WhereClause) != always {
+	if sel.Op != pg.SetOperation_SETOP_NONE || sel.HavingClause != nil {
 		return nil
 	}
-	return t.covers(sel.FromClause, w, depth)
+	from := t.covers(sel.FromClause, w, depth)
+	if from == nil || sel.WhereClause != nil && !t.joinsItself(sel.WhereClause, from) {
+		return nil
+	}
+	return from
 }
 
 // coverRef returns the target's column that a column reference means by way of
@@ -242,7 +312,9 @@ func (t *limits) coverRef(n *pg.Node, from []cover) string {
 // unlimited reports whether LIMIT and OFFSET leave no row of a query out.
 func (t *limits) unlimited(sel *pg.SelectStmt) bool {
 	offset, ok := t.fold(sel.LimitOffset)
-	return (sel.LimitCount == nil || t.null(sel.LimitCount)) && (sel.LimitOffset == nil || ok && (offset.null || offset.num != nil && offset.num.Sign() == 0))
+	count, counted := t.fold(sel.LimitCount)
+	huge := counted && (count.null || count.num != nil && count.num.Cmp(big.NewFloat(math.MaxInt32)) >= 0)
+	return (sel.LimitCount == nil || huge) && (sel.LimitOffset == nil || ok && (offset.null || offset.num != nil && offset.num.Sign() == 0))
 }
 
 // ownColumn reports whether a subquery gives all values of the column x of the
@@ -278,90 +350,10 @@ func lastOf(name []*pg.Node) string {
 	return ""
 }
 
-// columnName is the name of the target's column that an expression is, system
-// columns included, or "".
-func (t *limits) columnName(n *pg.Node) string {
-	names := strs(n.GetColumnRef().GetFields())
-	if len(names) == 0 || len(names) > 1 && !t.isTarget(names[:len(names)-1]) {
-		return ""
-	}
-	name := names[len(names)-1]
-	if _, system := systemColumns[name]; system || t.rel.ColumnNamed(name) != nil {
-		return name
-	}
-	return ""
-}
-
-// selfJoin reports whether all that a predicate asks for is that each row of the
-// target has its like in another reading of the same relation, of those in from.
-func (t *limits) selfJoin(n *pg.Node, from []cover) bool {
-	if len(from) == 0 {
-		return false
-	}
-	n = t.simple(n)
-	if b := n.GetBoolExpr(); b != nil && b.Boolop == pg.BoolExprType_AND_EXPR {
-		joined := false
-		for _, a := range b.Args {
-			switch {
-			case t.selfJoin(a, from):
-				joined = true
-			case t.truth(a) != always:
-				return false
-			}
-		}
-		return joined
-	}
-	e := n.GetAExpr()
-	if e == nil || opName(e) != "=" {
-		return false
-	}
-	l, r := e.Lexpr, e.Rexpr
-	switch items := r.GetList().GetItems(); e.Kind {
-	case pg.A_Expr_Kind_AEXPR_OP:
-	case pg.A_Expr_Kind_AEXPR_IN:
-		if len(items) != 1 {
-			return false
-		}
-		r = items[0]
-	default:
-		return false
-	}
-	ls, rs := []*pg.Node{l}, []*pg.Node{r}
-	if a, b := l.GetRowExpr(), r.GetRowExpr(); a != nil && b != nil && len(a.Args) == len(b.Args) {
-		ls, rs = a.Args, b.Args
-	}
-	for i := range ls {
-		if !t.joins(ls[i], rs[i], from) && !t.joins(rs[i], ls[i], from) {
-			return false
-		}
-	}
-	return true
-}
-
-// joins reports whether a is a column of the target, and b the same column of
-// one of the covers, or both the whole row.
-func (t *limits) joins(a, b *pg.Node, from []cover) bool {
-	if t.wholeRowOf(a, nil) {
-		return t.wholeRowOf(b, from)
-	}
-	name := t.columnName(t.bare(a))
-	names := strs(t.bare(b).GetColumnRef().GetFields())
-	// What stands unqualified in FROM's own query means that query's.
-	return name != "" && len(names) > 0 && (len(names) == 1 || !t.isTarget(names[:len(names)-1])) && t.coverRef(b, from) == name
-}
-
-// wholeRowOf reports whether an expression is the row of the target, or of one
-// of the covers.
-func (t *limits) wholeRowOf(n *pg.Node, from []cover) bool {
-	c := n.GetColumnRef()
-	if c == nil || len(c.Fields) > 2 || len(c.Fields) == 2 && c.Fields[1].GetAStar() == nil {
-		return false
-	}
-	name := c.Fields[0].GetString_().GetSval()
-	if from == nil {
-		return t.wholeRow(c) && name != "" && t.isTarget([]string{name})
-	}
-	return slices.ContainsFunc(from, func(v cover) bool { return v.alias == name && v.cols == nil })
+// joinsItself reports whether a predicate is true for each row of the target
+// beside itself in other readings of the same relation, those in from.
+func (t *limits) joinsItself(n *pg.Node, from []cover) bool {
+	return len(from) > 0 && t.with(from).all(n)
 }
 
 func (t *limits) namesColumn(n *pg.Node, name string) bool {
@@ -380,18 +372,50 @@ func (t *limits) sub(s *pg.SubLink) verdict {
 			return always
 		}
 		// EXISTS (SELECT FROM rel r WHERE r.x = rel.x): the row itself.
-		if sel.Op == pg.SetOperation_SETOP_NONE && sel.WhereClause != nil && sel.HavingClause == nil && t.unlimited(sel) &&
-			t.selfJoin(sel.WhereClause, t.covers(sel.FromClause, t.withs().and(sel.WithClause), 0)) {
+		if t.unlimited(sel) && t.unfiltered(sel, t.withs().and(sel.WithClause), 0) != nil {
 			return always
 		}
 	case pg.SubLinkType_ANY_SUBLINK:
-		if len(s.OperName) == 0 || strs(s.OperName)[0] == "=" {
-			if t.ownColumn(s.Testexpr, s.Subselect) {
-				return always
-			}
+		op := s.OperName
+		if len(op) == 0 {
+			op = []*pg.Node{pg.MakeStrNode("=")}
+		}
+		if slices.Contains([]string{"=", ">=", "<="}, lastOf(op)) && t.ownColumn(s.Testexpr, s.Subselect) || t.meetsItself(s.Testexpr, op, sel) {
+			return always
 		}
 	}
 	return depends
+}
+
+// meetsItself reports whether x op ANY (sel) is true for each row by way of what
+// the row itself gives there.
+func (t *limits) meetsItself(x *pg.Node, op []*pg.Node, sel *pg.SelectStmt) bool {
+	if !t.unlimited(sel) || len(sel.GroupClause) > 0 || len(sel.DistinctClause) > 0 || len(sel.TargetList) == 0 {
+		return false
+	}
+	var items []*pg.Node
+	for _, n := range sel.TargetList {
+		v := n.GetResTarget().GetVal()
+		several := false
+		walk(v, func(m *pg.Node) {
+			if f := m.GetFuncCall(); f != nil {
+				several = several || f.Over != nil || t.aggregates(f) || t.returnsSet(f)
+			}
+		})
+		if f := v.GetColumnRef().GetFields(); several || len(f) > 0 && f[len(f)-1].GetAStar() != nil {
+			return false
+		}
+		items = append(items, v)
+	}
+	from := t.unfiltered(sel, t.withs().and(sel.WithClause), 0)
+	if from == nil {
+		return false
+	}
+	y := items[0]
+	if len(items) > 1 {
+		y = &pg.Node{Node: &pg.Node_RowExpr{RowExpr: &pg.RowExpr{Args: items}}}
+	}
+	return t.joinsItself(&pg.Node{Node: &pg.Node_AExpr{AExpr: &pg.A_Expr{Kind: pg.A_Expr_Kind_AEXPR_OP, Name: op, Lexpr: x, Rexpr: y}}}, from)
 }
 
 // alwaysHasRow reports whether a query gives a row whatever is in the tables.
@@ -413,8 +437,7 @@ func (t *limits) alwaysHasRow(sel *pg.SelectStmt) bool {
 	}
 	if len(sel.GroupClause) == 0 && slices.ContainsFunc(sel.TargetList, func(n *pg.Node) bool {
 		f := n.GetResTarget().GetVal().GetFuncCall()
-		name := strs(f.GetFuncname())
-		return f != nil && (f.AggStar || len(name) > 0 && slices.Contains([]string{"count", "max", "min", "sum", "avg", "bool_or", "bool_and"}, name[len(name)-1]))
+		return f != nil && t.aggregates(f)
 	}) {
 		return true
 	}

@@ -173,10 +173,9 @@ func computed(snap *catalog.Snapshot, rel *catalog.Relation) []edge {
 	return out
 }
 
-// remote are the columns of a foreign table that stand for a column of the same
-// name in this database: the server may be this one, and a namesake elsewhere
-// deserves the same care.
-func remote(snap *catalog.Snapshot, rel *catalog.Relation) []edge {
+// remoteRelation returns the relation of this database that a foreign table has
+// the name of, or nil.
+func remoteRelation(snap *catalog.Snapshot, rel *catalog.Relation) *catalog.Relation {
 	if rel.Foreign == nil {
 		return nil
 	}
@@ -192,6 +191,17 @@ func remote(snap *catalog.Snapshot, rel *catalog.Relation) []edge {
 	}
 	target := snap.RelationNamed(schema, table)
 	if target == nil || target.OID == rel.OID {
+		return nil
+	}
+	return target
+}
+
+// remote are the columns of a foreign table that stand for a column of the same
+// name in this database: the server may be this one, and a namesake elsewhere
+// deserves the same care.
+func remote(snap *catalog.Snapshot, rel *catalog.Relation) []edge {
+	target := remoteRelation(snap, rel)
+	if target == nil {
 		return nil
 	}
 	var all Columns

@@ -313,6 +313,7 @@ func (p *part) merge(s *pg.MergeStmt, around *scope) {
 		sc.items = append(sc.items, from)
 	}
 	p.predicate(s.JoinCondition, sc)
+	var matched []*pg.Node
 	for _, n := range s.MergeWhenClauses {
 		w := n.GetMergeWhenClause()
 		p.predicate(w.Condition, sc)
@@ -343,16 +344,19 @@ func (p *part) merge(s *pg.MergeStmt, around *scope) {
 			p.assignments(rel, w.TargetList, sc, assigned)
 			p.use(rel.OID, Update, slices.Collect(maps.Keys(assigned)))
 			p.bound(rel, Update, both(s.JoinCondition, w.Condition), sc, s.SourceRelation)
+			matched = append(matched, w.Condition)
 			p.fire(rel, Update, assigned, sc)
 		case pg.CmdType_CMD_DELETE:
 			p.use(rel.OID, Delete, nil)
 			p.bound(rel, Delete, both(s.JoinCondition, w.Condition), sc, s.SourceRelation)
+			matched = append(matched, w.Condition)
 			p.fire(rel, Delete, nil, sc)
 		case pg.CmdType_CMD_NOTHING:
 		default:
 			p.unknown("a MERGE action of kind "+w.CommandType.String(), -1)
 		}
 	}
+	p.boundTogether(rel, s.JoinCondition, matched, sc, s.SourceRelation)
 }
 
 // both returns the predicate a AND b; either may be nil.

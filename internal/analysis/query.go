@@ -391,6 +391,10 @@ func (p *part) relationIn(rel *catalog.Relation, alias string, names []string) *
 	p.read(rel)
 	p.planned(rel)
 	p.readPolicies(rel)
+	if view := remoteRelation(p.a.snap, rel); view != nil && view.Kind == 'v' {
+		// What the view calls, the other server calls.
+		p.through("foreign table "+relName(rel), rel.OID, nil).viewColumns(view)
+	}
 	src := p.relationSource(rel, alias)
 	if len(names) > 0 {
 		src.cols = rename(src.cols, names)
