@@ -44,8 +44,8 @@ const (
 	// them: for a type its default operator classes, and for a range that of its
 	// bounds; for an operator those that it belongs to, and those that the planner
 	// may put in its place, negated or with the operands exchanged; for a relation
-	// those of its indexes, constraints and partition key. Functions in C are taken for what
-	// they have to be: only a superuser makes them.
+	// those of its indexes, constraints and partition key. Functions in C are taken
+	// for what they have to be: only a superuser makes them.
 	supportSQL = `with f as (select p.oid from pg_proc p join pg_language l on l.oid = p.prolang where p.oid >= 16384 and l.lanname <> 'c'),
 		s as (select p.amprocfamily as family, f.oid as function from pg_amproc p join f on f.oid = p.amproc),
 		c as (select o.oid, o.opcintype, o.opcdefault, s.function from pg_opclass o join s on s.family = o.opcfamily),
