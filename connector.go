@@ -130,8 +130,8 @@ func (c *Connector) guard(ctx context.Context, inner *stdlib.Conn) (*Conn, error
 	conn := inner.Conn()
 	cfg := conn.Config()
 	if c.cfg.Connector != nil || c.cfg.Pool != nil {
-		if handler := ungated(&cfg.Config); handler != "" {
-			return nil, configError("the connection has an "+handler+" handler, which would see protected values",
+		if handler := ungated(cfg); handler != "" {
+			return nil, configError("the connection's configuration has "+handler+", which would see protected values",
 				"pass the ConnConfig to the guard instead, which stands before its handlers", nil)
 		}
 	}
@@ -277,6 +277,6 @@ func (cfg *Config) connector() (driver.Connector, error) {
 			return nil, err
 		}
 	}
-	withGate(&conn.Config)
+	withGate(conn)
 	return stdlib.GetConnector(*conn, cfg.StdlibOptions...), nil
 }

@@ -87,6 +87,7 @@ func TestPool(t *testing.T) {
 // The guard cannot stand before handlers of connections that others configured.
 func TestHandlersOfOthers(t *testing.T) {
 	for name, set := range map[string]func(*pgx.ConnConfig){
+		"Tracer":         func(c *pgx.ConnConfig) { c.Tracer = tracing(func(error) {}) },
 		"OnNotice":       func(c *pgx.ConnConfig) { c.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {} },
 		"OnNotification": func(c *pgx.ConnConfig) { c.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {} },
 		"OnPgError":      func(c *pgx.ConnConfig) { c.OnPgError = func(*pgconn.PgConn, *pgconn.PgError) bool { return true } },
