@@ -3,6 +3,7 @@ package guardedpg
 import (
 	"context"
 	"database/sql/driver"
+	"fmt"
 	"io"
 	"time"
 
@@ -84,6 +85,9 @@ type Config struct {
 	open   func(*Config) error // opens what a file describes
 	opened []io.Closer
 }
+
+// Format keeps the passwords in connection strings out of what prints a Config.
+func (cfg Config) Format(f fmt.State, _ rune) { io.WriteString(f, "guardedpg.Config") }
 
 // Durability says how safe records must be.
 type Durability int

@@ -95,6 +95,9 @@ func OpenDB(cfg Config) (*sql.DB, error) {
 	return db, nil
 }
 
+// Format keeps passwords and the mask's key out of what prints a connector.
+func (c *Connector) Format(f fmt.State, _ rune) { io.WriteString(f, "guardedpg.Connector") }
+
 // Driver returns the guarded driver.
 func (c *Connector) Driver() driver.Driver { return &Driver{} }
 
