@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -410,9 +411,19 @@ func TestCopy(t *testing.T) {
 	})
 }
 
+// tracing is a tracer that looks at errors.
+type tracing func(error)
+
+func (t tracing) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+
+func (t tracing) TraceQueryEnd(_ context.Context, _ *pgx.Conn, d pgx.TraceQueryEndData) { t(d.Err) }
+
 // What the server says about protected values is reduced.
 func TestErrorsAndNotices(t *testing.T) {
 	var heard []string
+	traced := 0
 	dsn := shop(t)
 	f := newFixtureOn(t, dsn, func(c *guardedpg.Config) {
 		conn, err := pgx.ParseConfig(dsn)
@@ -422,6 +433,13 @@ func TestErrorsAndNotices(t *testing.T) {
 			heard = append(heard, e.Message+e.Detail+e.Where)
 			return true
 		}
+		conn.Tracer = tracing(func(err error) {
+			var e *pgconn.PgError
+			if errors.As(err, &e) {
+				heard = append(heard, err.Error()+e.Message+e.Detail+e.Where)
+				traced++
+			}
+		})
 		c.ConnConfig = conn
 		c.Policy.Declassify = guard.Hold
 	})
@@ -440,10 +458,12 @@ func TestErrorsAndNotices(t *testing.T) {
 		}
 	}
 	require.NotEmpty(t, heard)
+	require.NotZero(t, traced)
 	require.Contains(t, strings.Join(heard, "\n"), "withheld")
 	require.NotContains(t, strings.Join(heard, "\n"), canary)
 	// What touches nothing protected keeps its words.
 	require.Contains(t, spill(f.db, "SELECT 'abc'::text::int"), `invalid input syntax for type integer: "abc"`)
+	require.Contains(t, strings.Join(heard, "\n"), `invalid input syntax for type integer: "abc"`)
 	for _, r := range f.trail.Records(audit.KindOutcome, audit.KindDenied) {
 		if r.Outcome != nil {
 			require.NotContains(t, r.Outcome.Error, canary)

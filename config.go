@@ -3,6 +3,7 @@ package guardedpg
 import (
 	"context"
 	"database/sql/driver"
+	"fmt"
 	"io"
 	"time"
 
@@ -27,14 +28,14 @@ type Config struct {
 	// parameters from the environment, as in pgx.
 	DSN string
 	// ConnConfig is the connection's configuration. The guard puts itself before
-	// its OnNotice, OnNotification and OnPgError. Default: nil.
+	// its OnNotice, OnNotification and OnPgError, and before its Tracer. Default: nil.
 	ConnConfig *pgx.ConnConfig
 	// StdlibOptions go with DSN, ConnConfig and Pool. They are code of the
 	// program's own that gets the unguarded connection. Default: none.
 	StdlibOptions []stdlib.OptionOpenDB
 	// Connector is one made by stdlib.GetConnector, with its options. Its
-	// connections must have no handlers of notices, notifications and errors:
-	// the guard could not stand before them. Its hooks may change a session, so
+	// connections must have no handlers of notices, notifications and errors, and
+	// no tracer: the guard could not stand before them. Its hooks may change a session, so
 	// each time that one is taken from the pool its settings are made anew, which
 	// is a round trip before its first statement: where there are no hooks, prefer
 	// DSN or ConnConfig. Default: nil.
@@ -84,6 +85,9 @@ type Config struct {
 	open   func(*Config) error // opens what a file describes
 	opened []io.Closer
 }
+
+// Format keeps the passwords in connection strings out of what prints a Config.
+func (cfg Config) Format(f fmt.State, _ rune) { io.WriteString(f, "guardedpg.Config") }
 
 // Durability says how safe records must be.
 type Durability int

@@ -45,7 +45,10 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if err != nil {
 		return nil, err
 	}
+	returned := false
+	defer r.panicked(&returned)
 	tag, err := r.exec(ctx)
+	returned = true
 	bad := r.retryable(err)
 	err = r.end(outcome{tag: tag, rows: tag.RowsAffected(), err: err})
 	if bad {
@@ -78,7 +81,10 @@ func (c *Conn) query(ctx context.Context, query string, args []driver.NamedValue
 		return nil, err
 	}
 	text, pass := r.sending()
+	returned := false
+	defer r.panicked(&returned)
 	rows, err := c.pgx.Query(ctx, text, pass...)
+	returned = true
 	if err != nil {
 		bad := r.retryable(err)
 		err = r.end(outcome{err: err})
@@ -105,10 +111,8 @@ func (c *Conn) query(ctx context.Context, query string, args []driver.NamedValue
 		}
 		return out, nil
 	}
-	if err := r.release(ctx); err != nil {
-		rows.Close()
-		r.end(outcome{err: err})
-		return nil, err
+	if out.failed = r.release(ctx); out.failed != nil {
+		return nil, out.Close()
 	}
 	return out, nil
 }

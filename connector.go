@@ -95,6 +95,9 @@ func OpenDB(cfg Config) (*sql.DB, error) {
 	return db, nil
 }
 
+// Format keeps passwords and the mask's key out of what prints a connector.
+func (c *Connector) Format(f fmt.State, _ rune) { io.WriteString(f, "guardedpg.Connector") }
+
 // Driver returns the guarded driver.
 func (c *Connector) Driver() driver.Driver { return &Driver{} }
 
@@ -130,8 +133,8 @@ func (c *Connector) guard(ctx context.Context, inner *stdlib.Conn) (*Conn, error
 	conn := inner.Conn()
 	cfg := conn.Config()
 	if c.cfg.Connector != nil || c.cfg.Pool != nil {
-		if handler := ungated(&cfg.Config); handler != "" {
-			return nil, configError("the connection has an "+handler+" handler, which would see protected values",
+		if handler := ungated(cfg); handler != "" {
+			return nil, configError("the connection's configuration has "+handler+", which would see protected values",
 				"pass the ConnConfig to the guard instead, which stands before its handlers", nil)
 		}
 	}
@@ -277,6 +280,6 @@ func (cfg *Config) connector() (driver.Connector, error) {
 			return nil, err
 		}
 	}
-	withGate(&conn.Config)
+	withGate(conn)
 	return stdlib.GetConnector(*conn, cfg.StdlibOptions...), nil
 }

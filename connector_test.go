@@ -3,6 +3,7 @@ package guardedpg_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/guardedpg/guardedpg"
 	"github.com/guardedpg/guardedpg/audit/audittest"
 	"github.com/guardedpg/guardedpg/identity"
+	"github.com/guardedpg/guardedpg/mask"
 )
 
 // guards checks that a database is guarded.
@@ -87,6 +89,7 @@ func TestPool(t *testing.T) {
 // The guard cannot stand before handlers of connections that others configured.
 func TestHandlersOfOthers(t *testing.T) {
 	for name, set := range map[string]func(*pgx.ConnConfig){
+		"Tracer":         func(c *pgx.ConnConfig) { c.Tracer = tracing(func(error) {}) },
 		"OnNotice":       func(c *pgx.ConnConfig) { c.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {} },
 		"OnNotification": func(c *pgx.ConnConfig) { c.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {} },
 		"OnPgError":      func(c *pgx.ConnConfig) { c.OnPgError = func(*pgconn.PgConn, *pgconn.PgError) bool { return true } },
@@ -103,6 +106,22 @@ func TestHandlersOfOthers(t *testing.T) {
 			db = open(t, guardedpg.Config{ConnConfig: conn, Identify: as(agent), Policy: shopPolicy()})
 			guards(t, db)
 		})
+	}
+}
+
+// Who logs a connector or its configuration logs no secret.
+func TestNothingSecretPrints(t *testing.T) {
+	key, err := mask.NewKey([]byte("KKKKKKKKKKKKKKKKKKKKKKKK"))
+	require.NoError(t, err)
+	cfg := guardedpg.Config{DSN: "postgres://u:secret-word@127.0.0.1:1/d", MaskKey: key, Audit: &audittest.Recorder{}}
+	c, err := guardedpg.NewConnector(cfg)
+	require.NoError(t, err)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		for _, v := range []any{cfg, &cfg, c, struct{ Config guardedpg.Config }{cfg}} {
+			text := fmt.Sprintf(verb, v)
+			require.NotContains(t, text, "secret-word", verb)
+			require.Less(t, len(text), 60, "%s prints more than a name", verb)
+		}
 	}
 }
 

@@ -1,13 +1,18 @@
 package guardedpg_test
 
 import (
+	"context"
+	"database/sql/driver"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"filippo.io/age"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/guardedpg/guardedpg"
@@ -239,4 +244,179 @@ func TestASinkThatPanics(t *testing.T) {
 	f.trail.FailAppend = nil
 	_, err = f.db.Exec("SELECT 1")
 	require.NoError(t, err)
+}
+
+// ended returns the last record of the statement that ran last, or was refused.
+func (f *fixture) ended(t *testing.T) *audit.Record {
+	t.Helper()
+	records := f.trail.Records(audit.KindIntent, audit.KindBegin, audit.KindCommit, audit.KindRollback, audit.KindOutcome, audit.KindDenied)
+	require.NotEmpty(t, records)
+	last := records[len(records)-1]
+	require.Contains(t, []audit.Kind{audit.KindOutcome, audit.KindDenied}, last.Kind)
+	return last
+}
+
+// TestRowsThatWereNotReleased are none that were delivered.
+func TestRowsThatWereNotReleased(t *testing.T) {
+	key, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	f := newFixture(t)
+	// pgx has no string for this type in this format, in stdlib either.
+	_, err = f.db.Exec("SELECT 1")
+	require.NoError(t, err)
+	rows, err := f.db.Query("SELECT cidr '10.0.0.0/8', email FROM customers", pgx.QueryResultFormatsByOID{650: 1})
+	require.NoError(t, err)
+	require.False(t, rows.Next())
+	require.ErrorContains(t, rows.Err(), "convert field 0 failed")
+	require.NoError(t, rows.Close())
+	last := f.ended(t)
+	require.False(t, last.Outcome.OK)
+	require.Zero(t, last.Outcome.Rows)
+	require.Zero(t, last.Masks[0].Values)
+
+	// Nor is a result whose intent cannot be made safe.
+	trail, err := audit.Open(audit.TrailConfig{Dir: t.TempDir(), Recipients: []string{key.Recipient().String()}})
+	require.NoError(t, err)
+	sink := &unsynced{Trail: trail}
+	f = newFixture(t, func(c *guardedpg.Config) {
+		c.Audit, c.Payload, c.Durability = sink, audit.PayloadFull, guardedpg.DurabilityStrict
+	})
+	_, err = f.db.Exec("SELECT 1")
+	require.NoError(t, err)
+	sink.fail.Store(true)
+	_, err = f.db.Query("SELECT email FROM customers")
+	require.ErrorIs(t, err, guardedpg.ErrAudit)
+	require.Equal(t, int64(1), sink.begun.Load())
+	require.Equal(t, int64(1), sink.closed.Load())
+	require.NoError(t, f.db.Close())
+	require.NoError(t, trail.Close())
+}
+
+// unsynced is a trail that can fail to sync, and counts payloads.
+type unsynced struct {
+	*audit.Trail
+	fail          atomic.Bool
+	begun, closed atomic.Int64
+}
+
+func (u *unsynced) Wait(ctx context.Context, seq uint64, d audit.Durability) error {
+	if d == audit.Synced && u.fail.Load() {
+		return errors.New("no sync")
+	}
+	return u.Trail.Wait(ctx, seq, d)
+}
+
+func (u *unsynced) Payload(statement string, mode audit.PayloadMode, columns []string) audit.PayloadWriter {
+	u.begun.Add(1)
+	return countedPayload{u.Trail.Payload(statement, mode, columns), u}
+}
+
+type countedPayload struct {
+	audit.PayloadWriter
+	of *unsynced
+}
+
+func (p countedPayload) Close() (*audit.Payload, error) {
+	p.of.closed.Add(1)
+	return p.PayloadWriter.Close()
+}
+
+// TestWhatKeptItFromRunning is not always the text.
+func TestWhatKeptItFromRunning(t *testing.T) {
+	f := newFixture(t)
+	_, err := f.db.Exec("SELECT 1")
+	require.NoError(t, err)
+	conn, err := f.db.Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, conn.Raw(func(c any) error {
+		_, err := c.(driver.QueryerContext).QueryContext(ctx, "SELECT 1 FROM customer_list", nil)
+		require.ErrorIs(t, err, context.Canceled)
+		return nil
+	}))
+	require.Equal(t, "the caller gave up", f.ended(t).Verdict.Reason)
+	_, err = f.db.Exec("SELECT 1 FROM nowhere")
+	require.Error(t, err)
+	require.Equal(t, "the server does not accept the text", f.ended(t).Verdict.Reason)
+	f.db.SetMaxOpenConns(1)
+	conn, err = f.db.Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = f.plain.Exec("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'agent-1'")
+	require.NoError(t, err)
+	_, err = conn.ExecContext(t.Context(), "SELECT 2 FROM customer_list")
+	require.Error(t, err)
+	require.Equal(t, "the server could not be asked", f.ended(t).Verdict.Reason)
+}
+
+// TestACommitThatWasNone says what the server did instead.
+func TestACommitThatWasNone(t *testing.T) {
+	f := newFixture(t)
+	f.db.SetMaxOpenConns(1)
+	tx, err := f.db.Begin()
+	require.NoError(t, err)
+	_, err = tx.Exec("SELECT 1/0")
+	require.Error(t, err)
+	require.ErrorIs(t, tx.Commit(), pgx.ErrTxCommitRollback)
+	last := f.ended(t)
+	require.False(t, last.Outcome.OK)
+	require.Equal(t, "rolled back", last.Outcome.Error)
+
+	conn, err := f.db.Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	for _, text := range []string{"begin", "SELECT 1/0", "commit"} {
+		_, err = conn.ExecContext(t.Context(), text)
+	}
+	require.NoError(t, err, "as with pgx")
+	last = f.ended(t)
+	require.False(t, last.Outcome.OK)
+	require.Equal(t, "rolled back", last.Outcome.Error)
+	require.Equal(t, "ROLLBACK", last.Outcome.Tag)
+}
+
+type panicking struct{}
+
+func (panicking) Value() (driver.Value, error) { panic("no value") }
+
+// TestArgumentsThatPanic leave no statement without an end.
+func TestArgumentsThatPanic(t *testing.T) {
+	f := newFixture(t)
+	for _, run := range []func(){
+		func() { f.db.Exec("SELECT $1::text[]", []panicking{{}}) },
+		func() { f.db.Query("SELECT $1::text[]", []panicking{{}}) },
+	} {
+		require.Panics(t, run)
+		last := f.ended(t)
+		require.Equal(t, audit.KindOutcome, last.Kind)
+		require.False(t, last.Outcome.OK)
+	}
+	_, err := f.db.Exec("SELECT 1")
+	require.NoError(t, err)
+}
+
+// TestCommitBesideAnOpenResult leaves the result its own end.
+func TestCommitBesideAnOpenResult(t *testing.T) {
+	f := newFixture(t)
+	conn, err := f.db.Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.Raw(func(c any) error {
+		g := c.(*guardedpg.Conn)
+		tx, err := g.BeginTx(t.Context(), driver.TxOptions{})
+		require.NoError(t, err)
+		rows, err := g.QueryContext(t.Context(), "SELECT id FROM customers", nil)
+		require.NoError(t, err)
+		require.NoError(t, rows.Next(make([]driver.Value, 1)))
+		require.Error(t, tx.Commit())
+		rows.Close()
+		return nil
+	}))
+	intents := f.trail.Records(audit.KindIntent)
+	last := f.ended(t)
+	require.Equal(t, intents[len(intents)-1].Statement, last.Statement)
+	require.Equal(t, int64(1), last.Outcome.Rows)
+	require.Empty(t, f.trail.Records(audit.KindCommit))
 }

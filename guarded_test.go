@@ -411,3 +411,30 @@ func TestMaskedValueIsNotWrittenBack(t *testing.T) {
 		return n
 	}())
 }
+
+// A result can have rows and no columns.
+func TestNoColumns(t *testing.T) {
+	f := newFixture(t)
+	for _, text := range []string{"SELECT FROM customers", "SELECT FROM customers WHERE id < 3 UNION ALL SELECT FROM orders WHERE id < 2"} {
+		rows, err := f.db.Query(text)
+		require.NoError(t, err, text)
+		n := 0
+		for rows.Next() {
+			n++
+		}
+		require.NoError(t, rows.Err())
+		require.Equal(t, 3, n, text)
+	}
+}
+
+// A text of several statements that is refused leaves the transaction as it was.
+func TestRefusedTextKeepsTheTransaction(t *testing.T) {
+	f := newFixture(t)
+	tx, err := f.db.Begin()
+	require.NoError(t, err)
+	defer tx.Rollback()
+	_, err = tx.Exec("ALTER TABLE scratch RENAME note TO x; ALTER TABLE scratch RENAME x TO y")
+	require.ErrorIs(t, err, guardedpg.ErrRejected)
+	_, err = tx.Exec("SELECT 1")
+	require.NoError(t, err)
+}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/guardedpg/guardedpg/audit"
@@ -382,11 +383,26 @@ func (r *run) recordRefusal(err error) {
 		c.result = audit.Outcome{}
 		describeError(&c.result, err)
 		c.rec.Outcome = &c.result
-		c.verdict.Reason = "the server does not accept the text"
+		c.verdict.Reason = whyNotRun(err)
 	}
 	c.rec.Verdict = &c.verdict
 	c.write(r)
 }
+
+// whyNotRun says what kept a text from being run that nobody refused.
+func whyNotRun(err error) string {
+	var e *pgconn.PgError
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return "the caller gave up"
+	case !errors.As(err, &e) || lostConnection[e.Code[:min(2, len(e.Code))]]:
+		return "the server could not be asked"
+	}
+	return "the server does not accept the text"
+}
+
+// lostConnection has the classes of SQLSTATE that are not about a text.
+var lostConnection = map[string]bool{"08": true, "53": true, "57": true, "58": true, "XX": true}
 
 // describeError puts into the outcome what can be said of an error without a
 // value of the database.
@@ -399,6 +415,8 @@ func describeError(o *audit.Outcome, err error) {
 		o.Error = strings.ReplaceAll(sqlstates[e.Code], "_", " ")
 	case errors.As(err, &refusal):
 		o.Error = refusal.Class.Error()
+	case errors.Is(err, pgx.ErrTxCommitRollback):
+		o.Error = "rolled back"
 	case errors.Is(err, context.Canceled):
 		o.Error = "cancelled"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -422,8 +440,13 @@ func (r *run) end(o outcome) error {
 	c.result = audit.Outcome{
 		OK: o.err == nil, Tag: o.tag.String(), Rows: o.rows, Partial: o.partial, Duration: time.Since(r.started),
 	}
-	if o.err != nil {
+	switch {
+	case o.err != nil:
 		describeError(&c.result, o.err)
+	case r.plan.kind == audit.KindCommit && c.result.Tag == "ROLLBACK":
+		// The server's whole answer to the end of a transaction that has failed.
+		c.result.OK = false
+		describeError(&c.result, pgx.ErrTxCommitRollback)
 	}
 	c.rec.Outcome = &c.result
 	var keepErr error

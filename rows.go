@@ -31,6 +31,7 @@ type Rows struct {
 	delivered       int64
 	done            bool
 	limited         bool  // there are more rows than were allowed
+	failed          error // why a row that was there could not be released
 	err             error // of the end; nil for a result that was read well
 
 	scanned []driver.Value // the row for ScanColumn; empty when it was not read yet
@@ -57,8 +58,18 @@ func (r *Rows) Next(dest []driver.Value) error {
 	return r.read(dest)
 }
 
-// read decodes the row, masks it and records what is delivered of it.
+// read decodes the row, masks it and records what is delivered of it. A row for
+// which that fails is not released, and no other after it.
 func (r *Rows) read(dest []driver.Value) error {
+	if r.failed == nil {
+		if r.failed = r.take(dest); r.failed != nil {
+			r.delivered--
+		}
+	}
+	return r.failed
+}
+
+func (r *Rows) take(dest []driver.Value) error {
 	if r.decoders == nil {
 		r.decoders = make([]decoder, len(r.fields))
 		for i := range r.fields {
@@ -86,7 +97,6 @@ func (r *Rows) read(dest []driver.Value) error {
 	for i := range r.masks {
 		m := &r.masks[i]
 		if raws[m.column] != nil {
-			m.values++
 			if r.originals != nil {
 				if err := r.seal(m.column, dest[m.column]); err != nil {
 					return err
@@ -98,6 +108,11 @@ func (r *Rows) read(dest []driver.Value) error {
 	if r.payload != nil {
 		if err := r.payload.Row(dest); err != nil {
 			return notRecorded(r.run, err)
+		}
+	}
+	for i := range r.masks {
+		if m := &r.masks[i]; raws[m.column] != nil {
+			m.values++
 		}
 	}
 	return nil
@@ -115,6 +130,9 @@ func (r *Rows) decodeError(column int, err error) error {
 // and returns io.EOF.
 func (r *Rows) advance() error {
 	r.scanned = r.scanned[:0]
+	if r.failed != nil {
+		return r.failed
+	}
 	if !r.done {
 		more := r.more
 		if r.preloaded {
@@ -145,6 +163,9 @@ func (r *Rows) Close() error {
 		tag, err := r.rows.CommandTag(), r.rows.Err()
 		if r.limited && err == nil {
 			err = r.run.held("it has more rows than were allowed", "limit it further, or ask for more rows", nil)
+		}
+		if err == nil {
+			err = r.failed
 		}
 		r.err = r.run.end(outcome{
 			tag:     tag,

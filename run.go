@@ -209,6 +209,11 @@ func (r *run) unplanned(ctx context.Context, err error) error {
 func (r *run) parseOnly(ctx context.Context) error {
 	pg := r.conn.pg
 	aborted := pg.TxStatus() == 'E'
+	if !aborted && r.plan != nil && len(r.plan.facts.Statements) > 1 {
+		// The server does not read several at once, and its error would end a
+		// transaction that goes on.
+		return nil
+	}
 	_, err := pg.Prepare(ctx, "", r.call.sql, nil)
 	var e *pgconn.PgError
 	if errors.As(err, &e) && aborted && e.Code == "42601" && e.Position == 0 {
@@ -308,6 +313,16 @@ func (r *run) refused(err error) error {
 func (r *run) retryable(err error) bool {
 	return err != nil && !r.granted && pgconn.SafeToRetry(err)
 }
+
+// panicked ends a run in which code of the caller's, which pgx asks for the form
+// of an argument, panicked. The panic goes on.
+func (r *run) panicked(returned *bool) {
+	if !*returned {
+		r.end(outcome{err: errPanicked})
+	}
+}
+
+var errPanicked = errors.New("guardedpg: an argument panicked")
 
 // witness compares the server's description of the result with the plan. The
 // first statement of a text is the one whose result pgx returns.

@@ -99,6 +99,9 @@ func (t *Tx) Rollback() error {
 // control starts the end of a transaction through [Tx]. It needs no decision:
 // what the transaction did was decided when it did it.
 func (c *Conn) control(ctx context.Context, who identity.Identity, sql string) (*run, error) {
+	if c.pg.IsBusy() {
+		return nil, errBusy // a result is open, whose run this would take
+	}
 	c.current = run{conn: c, id: c.session.nextStatement(), who: who, started: time.Now(), call: call{sql: sql}}
 	r := &c.current
 	p, err := c.planOffline(ctx, sql)

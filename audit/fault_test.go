@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 )
 
@@ -295,7 +296,12 @@ func TestFilesTakenAwayAreNoticed(t *testing.T) {
 			require.NoError(t, os.WriteFile(tr.seg.path+".new", b, 0o600))
 			require.NoError(t, os.Rename(tr.seg.path+".new", tr.seg.path))
 		},
-		"segment cut":          func(t *testing.T, tr *Trail) { require.NoError(t, os.Truncate(tr.seg.path, 100)) },
+		"segment cut": func(t *testing.T, tr *Trail) { require.NoError(t, os.Truncate(tr.seg.path, 100)) },
+		"segment cut and written behind": func(t *testing.T, tr *Trail) {
+			require.NoError(t, os.Truncate(tr.seg.path, 100))
+			_, err := tr.seg.f.WriteAt([]byte{0}, tr.cfg.SegmentBytes*3/4)
+			require.NoError(t, err)
+		},
 		"directory moved away": func(t *testing.T, tr *Trail) { require.NoError(t, os.Rename(tr.dir, tr.dir+".old")) },
 		"lock removed":         func(t *testing.T, tr *Trail) { require.NoError(t, os.Remove(filepath.Join(tr.dir, lockName))) },
 	} {
@@ -314,6 +320,43 @@ func TestFilesTakenAwayAreNoticed(t *testing.T) {
 		})
 	}
 	require.Less(t, 2*watchEvery, time.Second)
+}
+
+// TestNoKeyWithoutARecord has sealing refused: no key is kept that nothing names.
+func TestNoKeyWithoutARecord(t *testing.T) {
+	key, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	var full atomic.Bool
+	cfg := testConfig(t.TempDir())
+	cfg.Recipients = []string{key.Recipient().String()}
+	cfg.files = &faultFiles{create0: func(string) error {
+		if full.Load() {
+			return syscall.ENOSPC
+		}
+		return nil
+	}}
+	tr, err := Open(cfg)
+	require.NoError(t, err)
+	full.Store(true)
+	_, err = tr.put(payloadStore, []byte("no room for it"))
+	require.NoError(t, err)
+	require.ErrorIs(t, tr.flush(), syscall.ENOSPC)
+	for range 10 {
+		_, err = tr.Sealer().Seal("s", "", []byte("x"))
+		require.ErrorIs(t, err, ErrBusy)
+	}
+	full.Store(false)
+	require.Eventually(t, func() bool {
+		_, err = tr.Sealer().Seal("s", "", []byte("x"))
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, tr.Close())
+	keys, err := filepath.Glob(filepath.Join(tr.dir, "keys", "*"))
+	require.NoError(t, err)
+	require.Len(t, keys, 1)
+	rep, err := Verify(t.Context(), []string{cfg.Dir}, VerifyOptions{})
+	require.NoError(t, err)
+	require.True(t, rep.OK(), rep.Findings)
 }
 
 func TestTwoProcessesOnOneDirectory(t *testing.T) {

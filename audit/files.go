@@ -40,7 +40,7 @@ type file interface {
 	sync() error
 	truncate(size int64) error
 	// intact returns an error when path no longer names this file, or when it
-	// has become shorter than size.
+	// has become shorter than size or than it was made.
 	intact(path string, size int64) error
 	Close() error
 }
@@ -133,7 +133,11 @@ func (o osFile) Close() error {
 	return o.f.Close()
 }
 
-func (o osFile) intact(path string, size int64) error { return sameFile(path, o.info, size) }
+// A file is never shorter than it was made: a write behind the end of one that was
+// cut would make it long enough again.
+func (o osFile) intact(path string, size int64) error {
+	return sameFile(path, o.info, max(size, o.info.Size()))
+}
 
 var errReplaced = errors.New("the file was removed, replaced or cut by somebody else")
 

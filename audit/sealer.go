@@ -84,8 +84,8 @@ func (t *Trail) dataKey(class string, now time.Time) (*dataKey, [12]byte, error)
 	k := s.keys[class]
 	if k == nil || k.day != day {
 		k = &dataKey{day: day, name: day + "." + class, class: class}
-		s.made[k.name]++
-		if n := s.made[k.name]; n > 1 {
+		n := s.made[k.name] + 1
+		if n > 1 {
 			// The clock went back, or the day's key was shredded.
 			k.name = fmt.Sprintf("%s.%s.%d", day, class, n)
 		}
@@ -113,17 +113,29 @@ func (t *Trail) dataKey(class string, now time.Time) (*dataKey, [12]byte, error)
 		}
 		sum := sha256.Sum256(wrapped.Bytes())
 		ref := chunkRef{"keys/" + k.name + ".age", 0, int64(wrapped.Len()), hex.EncodeToString(sum[:])}
-		t.mu.Lock()
-		t.queueChunk(&segment{store: "keys/" + k.name, path: filepath.Join(t.dir, "keys", k.name+".age")}, wrapped.Bytes())
-		t.mu.Unlock()
-		if _, err := t.Append(&Record{Kind: KindKey, Detail: map[string]string{"chunk": ref.String(), "class": class, "day": day}}); err != nil {
+		file := &segment{store: "keys/" + k.name, path: filepath.Join(t.dir, "keys", k.name+".age")}
+		rec := &Record{Kind: KindKey, Detail: map[string]string{"chunk": ref.String(), "class": class, "day": day}}
+		if err := t.takeKey(file, wrapped.Bytes(), rec); err != nil {
 			return nil, nonce, err
 		}
-		s.keys[class] = k
+		s.keys[class], s.made[day+"."+class] = k, n
 	}
 	k.count++
 	binary.BigEndian.PutUint64(nonce[4:], k.count)
 	return k, nonce, nil
+}
+
+// takeKey takes a key's file and its record, or neither: a trail that refuses the
+// record would keep a file that nothing names for each try.
+func (t *Trail) takeKey(file *segment, wrapped []byte, rec *Record) error {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.refuses(); err != nil {
+		return err
+	}
+	t.queueChunk(file, wrapped)
+	return t.add(rec, now)
 }
 
 // seal encrypts plain, which it overwrites, and returns the reference.

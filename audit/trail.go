@@ -381,35 +381,51 @@ func (t *Trail) Append(r *Record) (uint64, error) {
 	return t.take(r, now)
 }
 
-// take appends unless the trail refuses. t.mu is held.
-func (t *Trail) take(r *Record, now time.Time) (uint64, error) {
+// refuses returns why the trail takes nothing now. t.mu is held.
+func (t *Trail) refuses() error {
 	if err := t.failure.Load(); err != nil {
-		return 0, err
+		return err
 	}
 	if t.closed {
-		return 0, ErrClosed
+		return ErrClosed
 	}
 	if err := t.full.Load(); err != nil {
-		return 0, t.busy("write", *err)
+		return t.busy("write", *err)
 	}
 	if t.backlog > t.cfg.Backlog {
-		return 0, t.busy("append", errors.New("the disk does not keep up"))
+		return t.busy("append", errors.New("the disk does not keep up"))
 	}
 	if t.seg.end > t.cfg.SegmentBytes-reserve && t.seg.end > 0 && t.next == nil {
 		// Without a next segment this one may grow, so that a burst does not
 		// wait for a file to be made; but not when making it failed.
 		if t.nextErr != nil {
-			return 0, t.busy("make segment", t.nextErr)
+			return t.busy("make segment", t.nextErr)
 		}
 	}
-	if err := t.append(r, now); err != nil {
+	return nil
+}
+
+// take appends unless the trail refuses. t.mu is held.
+func (t *Trail) take(r *Record, now time.Time) (uint64, error) {
+	if err := t.refuses(); err != nil {
 		return 0, err
+	}
+	if err := t.add(r, now); err != nil {
+		return 0, err
+	}
+	return t.seq, nil
+}
+
+// add appends and sees to it that a commit comes. t.mu is held.
+func (t *Trail) add(r *Record, now time.Time) error {
+	if err := t.append(r, now); err != nil {
+		return err
 	}
 	if !t.armed {
 		t.armed = true
 		t.timer.Reset(t.cfg.SyncEvery)
 	}
-	return t.seq, nil
+	return nil
 }
 
 // window is how much of a mapped file is kept in the tables of the process: what is

@@ -708,6 +708,9 @@ func (p *part) rangeTableFunc(tf *pg.RangeTableFunc, sc *scope) *source {
 // targets analyzes a target list, * expanded.
 func (p *part) targets(list []*pg.Node, sc *scope) []field {
 	var cols []field
+	if len(list) == 0 {
+		return []field{} // rows without columns, and not a result that is unknown
+	}
 	for _, n := range list {
 		rt := n.GetResTarget()
 		if rt == nil {
