@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 var comparing = regexp.MustCompile(`^(?:int[248]{1,2}|float[48]{1,2}|numeric_|text_?|bool)(eq|ne|lt|le|gt|ge)$`)
@@ -27,6 +29,9 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 	}
 	if name == "random" && len(f.Args) == 0 {
 		return s.choose("random", func() []sample { return []sample{sampleNumber(0.5), sampleNumber(0), sampleNumber(0.999)} })
+	}
+	if fs := s.t.p.names.functions(strs(f.Funcname)); slices.ContainsFunc(fs, func(f *catalog.Function) bool { return !s.t.p.isBuiltin(f) }) {
+		return sample{}
 	}
 	args := make([]sample, len(f.Args))
 	nulls := 0
@@ -78,12 +83,16 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 		return compared(comparisons[m[1]], args[0], args[1])
 	}
 	if op := matching[name]; op != "" && len(args) == 2 {
-		return applied(op, args[0], args[1])
+		return s.applied(op, args[0], args[1])
 	}
 	switch name {
 	case "cardinality", "array_length":
 		if first.kind == listSample && len(first.list) > 0 {
 			return sampleNumber(float64(len(first.list)))
+		}
+	case "round", "trunc", "floor", "ceil", "ceiling":
+		if f := rounding[name]; first.kind == numberSample && len(args) == 1 {
+			return sampleNumber(f(first.n))
 		}
 	case "abs":
 		return unary("@", first)
@@ -118,12 +127,14 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 	case "upper":
 		return sampleText(strings.ToUpper(first.s))
 	case "length", "char_length", "character_length":
-		return sampleNumber(float64(len(runes)))
+		return s.length(first.s, len(runes))
 	case "octet_length":
-		return sampleNumber(float64(len(first.s)))
+		return s.length(first.s, len(first.s))
 	case "md5":
-		sum := md5.Sum([]byte(first.s))
-		return sampleText(hex.EncodeToString(sum[:]))
+		return s.choose("md5 "+first.s, func() []sample {
+			sum := md5.Sum([]byte(first.s))
+			return append([]sample{sampleText(hex.EncodeToString(sum[:]))}, s.hashes...)
+		})
 	case "reverse":
 		slices.Reverse(runes)
 		return sampleText(string(runes))
@@ -146,7 +157,7 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 			return sampleText(string(runes[max(len(runes)-n, 0):]))
 		}
 	case "repeat":
-		if n, ok := count(1); ok && n <= 100 {
+		if n, ok := count(1); ok && max(n, 0)*len(first.s) <= maxSampleText {
 			return sampleText(strings.Repeat(first.s, max(n, 0)))
 		}
 	case "substr", "substring":
@@ -160,7 +171,7 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 			return sampleText(string(rest))
 		}
 	case "replace":
-		if len(args) == 3 && args[1].kind == textSample && args[2].kind == textSample && args[1].s != "" {
+		if len(args) == 3 && args[1].kind == textSample && args[2].kind == textSample && args[1].s != "" && len(first.s)+strings.Count(first.s, args[1].s)*len(args[2].s) <= maxSampleText {
 			return sampleText(strings.ReplaceAll(first.s, args[1].s, args[2].s))
 		}
 	case "strpos", "position":
@@ -175,6 +186,16 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 	return sample{}
 }
 
+func (s *sampler) length(text string, n int) sample {
+	if len(s.lengths) == 0 {
+		return sampleNumber(float64(n))
+	}
+	return s.choose("length of "+text, func() []sample { return append([]sample{sampleNumber(float64(n))}, s.lengths...) })
+}
+
+var rounding = map[string]func(float64) float64{"round": math.Round, "trunc": math.Trunc, "floor": math.Floor, "ceil": math.Ceil, "ceiling": math.Ceil}
+
 // strictBuiltin are functions that are NULL where an argument is.
 var strictBuiltin = map[string]bool{"lower": true, "upper": true, "length": true, "char_length": true, "md5": true, "reverse": true, "btrim": true,
-	"left": true, "right": true, "substr": true, "substring": true, "replace": true, "strpos": true, "position": true, "abs": true, "sign": true, "starts_with": true}
+	"left": true, "right": true, "substr": true, "substring": true, "replace": true, "strpos": true, "position": true, "abs": true, "sign": true, "starts_with": true,
+	"octet_length": true, "character_length": true, "ltrim": true, "rtrim": true, "round": true, "trunc": true, "floor": true, "ceil": true, "ceiling": true}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 const maxConstants = 12
@@ -49,7 +51,12 @@ func (s *sampler) constants(n *pg.Node) {
 
 // column gives a column of the row a value.
 func (s *sampler) column(name string) sample {
-	v := s.choose("column "+name, func() []sample { return s.domain(name) })
+	v := s.choose("column "+name, func() []sample {
+		if s.domains[name] == nil {
+			s.domains[name] = s.domain(name)
+		}
+		return s.domains[name]
+	})
 	s.nulls = s.nulls || v.kind == nullSample
 	return v
 }
@@ -76,21 +83,14 @@ func (s *sampler) domain(name string) []sample {
 		return []sample{{kind: symbolSample, s: name, n: 1}, {kind: symbolSample, s: name, n: 2}}
 	}
 	var list []sample
+	low, high, whole, ok := t.numbers(c)
 	switch typ := t.p.baseType(c.Type); {
-	case typ == int2OID:
-		list = s.numeric(math.MinInt16, math.MaxInt16, true, 103, -103)
-	case typ == int4OID, typ == int8OID:
-		low, high := float64(math.MinInt32), float64(math.MaxInt32)
-		if typ == int8OID {
-			low, high = math.MinInt64, math.MaxInt64
-		}
-		if t.isKey(c.Num) { // numbers from 1 up, as generated keys are
-			list = s.numeric(1, high, true, 1000003, 1)
-		} else {
-			list = s.numeric(low, high, true, 1000003, -1000003, low, high)
-		}
-	case typ == numericOID, typ == float8OID, typ == float4OID:
-		list = s.numeric(-1e12, 1e12, false, 1000003, -1000003, 0.5)
+	case ok && low == 1:
+		list = s.numeric(low, high, whole, 1000003, 1)
+	case ok && whole:
+		list = s.numeric(low, high, whole, min(high, 1000003), max(low, -1000003), low, high, 103, -103)
+	case ok:
+		list = s.numeric(low, high, whole, 1000003, -1000003, 0.5)
 	case typ == boolOID:
 		list = []sample{sampleBool(true), sampleBool(false)}
 	case t.isString(typ):
@@ -98,10 +98,34 @@ func (s *sampler) domain(name string) []sample {
 	default:
 		list = []sample{{kind: symbolSample, s: name, n: 1}, {kind: symbolSample, s: name, n: 2}}
 	}
+	for _, v := range s.wished["column "+name] {
+		if !slices.ContainsFunc(list, func(w sample) bool { return alike(v, w) }) {
+			list = append(list, v)
+		}
+	}
 	if !c.NotNull {
 		list = append(list, sampleNull)
 	}
 	return list
+}
+
+// numbers returns the least and greatest number that a column has, and whether
+// they are whole. Keys are from 1 up, as generated keys are.
+func (t *limits) numbers(c *catalog.Column) (low, high float64, whole, ok bool) {
+	switch t.p.baseType(c.Type) {
+	case int2OID:
+		low, high, whole, ok = math.MinInt16, math.MaxInt16, true, true
+	case int4OID:
+		low, high, whole, ok = math.MinInt32, math.MaxInt32, true, true
+	case int8OID:
+		low, high, whole, ok = math.MinInt64, math.MaxInt64, true, true
+	case numericOID, float8OID, float4OID:
+		return -1e12, 1e12, false, true
+	}
+	if whole && t.isKey(c.Num) {
+		low = 1
+	}
+	return low, high, whole, ok
 }
 
 // numeric are numbers around the constants and what they come to in pairs.
@@ -150,8 +174,18 @@ func (s *sampler) textual() []sample {
 	for _, n := range s.numbers {
 		if n == math.Trunc(n) {
 			list = append(list, strconv.FormatFloat(n, 'f', 0, 64))
-			if n > 0 && n <= 2000 {
+			if n > 0 && n < maxSampleText {
 				list = append(list, strings.Repeat("q", int(n)), strings.Repeat("q", int(n)+1), strings.Repeat("q", int(n)-1))
+			}
+		}
+	}
+	for _, c := range s.texts {
+		if len(c) > 0 && len(c) <= 2 {
+			list = append(list, strings.Repeat(c, 6), strings.Repeat(c, 40)) // many of a separator
+			for _, n := range s.numbers {
+				if n > 0 && n <= 20 {
+					list = append(list, strings.Repeat(c, int(n)))
+				}
 			}
 		}
 	}

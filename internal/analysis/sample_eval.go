@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,6 +11,9 @@ import (
 
 // cond evaluates a condition.
 func (s *sampler) cond(n *pg.Node) sample {
+	if n.GetSubLink() != nil && !s.checking && slices.Contains(s.conds, n) {
+		return s.either(n)
+	}
 	v := s.value(n)
 	if v.kind == textSample {
 		switch boolText(v.s) {
@@ -48,14 +52,55 @@ func (s *sampler) cond(n *pg.Node) sample {
 			s.verdicts[n] = depends
 		}
 	}
-	if bit < 0 || bit >= maxFree {
+	switch {
+	case bit < 0:
+		return s.either(n)
+	case bit >= maxFree:
 		return v
 	}
 	return sampleBool(s.assigned>>bit&1 == 1)
 }
 
-// value evaluates an expression.
+// either gives a condition that is not evaluated either value.
+func (s *sampler) either(n *pg.Node) sample {
+	if s.left <= 0 || n.GetBoolExpr() != nil {
+		return sample{}
+	}
+	if e := n.GetAExpr(); e != nil && e.Kind == pg.A_Expr_Kind_AEXPR_OP && strings.HasPrefix(opName(e), "!~") {
+		return inverse(s.either(&pg.Node{Node: &pg.Node_AExpr{AExpr: &pg.A_Expr{Kind: e.Kind, Name: []*pg.Node{pg.MakeStrNode(opName(e)[1:])}, Lexpr: e.Lexpr, Rexpr: e.Rexpr}}}))
+	}
+	i := slices.IndexFunc(s.conds, func(c *pg.Node) bool { return c == n || s.t.same(c, n) })
+	if i < 0 {
+		if i = len(s.conds); i >= maxConds {
+			return sample{}
+		}
+		s.conds = append(s.conds, n)
+	}
+	v := s.choose("condition "+strconv.Itoa(i), func() []sample {
+		list := []sample{sampleBool(false), sampleBool(true)}
+		if s.t.nullness(n) != never {
+			list = append(list, sampleNull)
+		}
+		return list
+	})
+	s.nulls = s.nulls || v.kind == nullSample
+	return v
+}
+
+// value evaluates an expression. Long texts cost more, and too long are not
+// looked at.
 func (s *sampler) value(n *pg.Node) sample {
+	v := s.evaluate(n)
+	if v.kind == textSample {
+		s.left -= len(v.s) / 100
+		if len(v.s) > maxSampleText {
+			return sample{}
+		}
+	}
+	return v
+}
+
+func (s *sampler) evaluate(n *pg.Node) sample {
 	if s.left--; s.left <= 0 || n == nil || !s.t.p.step() {
 		return sample{}
 	}
@@ -219,7 +264,7 @@ func (s *sampler) cast(c *pg.TypeCast) sample {
 		return v
 	}
 	names := strs(c.TypeName.GetNames())
-	if len(names) == 0 {
+	if len(names) == 0 || len(names) == 2 && names[0] != "pg_catalog" {
 		return sample{}
 	}
 	switch typ := names[len(names)-1]; typ {
@@ -228,7 +273,7 @@ func (s *sampler) cast(c *pg.TypeCast) sample {
 		switch v.kind {
 		case textSample:
 			f, err := strconv.ParseFloat(strings.TrimSpace(v.s), 64)
-			if err != nil || math.IsNaN(f) {
+			if err != nil || math.IsNaN(f) || whole && f != math.Trunc(f) {
 				return sample{}
 			}
 			return sampleNumber(f)
@@ -238,14 +283,17 @@ func (s *sampler) cast(c *pg.TypeCast) sample {
 			}
 			return sampleNumber(0)
 		case numberSample:
+			if len(c.TypeName.Typmods) > 0 {
+				return sample{}
+			}
 			if whole {
-				return sampleNumber(math.RoundToEven(v.n))
+				return sampleNumber(math.Round(v.n))
 			}
 			return v
 		}
 	case "text", "varchar", "bpchar", "name":
 		if len(c.TypeName.GetTypmods()) == 0 {
-			return asText(v)
+			return s.text(c.Arg, v)
 		}
 	case "bool":
 		switch v.kind {
@@ -275,8 +323,22 @@ func (s *sampler) array(n *pg.Node) sample {
 	return s.list(items)
 }
 
+// text is a value's text. A number with a scale is written with its zeros.
+func (s *sampler) text(n *pg.Node, v sample) sample {
+	c := s.t.column(s.t.bare(n))
+	if c == nil || v.kind != numberSample || s.t.p.baseType(c.Type) != numericOID {
+		return asText(v)
+	}
+	return s.choose("text of "+c.Name, func() []sample {
+		return []sample{asText(v), sampleText(strconv.FormatFloat(v.n, 'f', 2, 64))}
+	})
+}
+
 func (s *sampler) operator(e *pg.A_Expr) sample {
 	op := opName(e)
+	if len(e.Name) > 1 && strs(e.Name)[0] != "pg_catalog" {
+		return sample{}
+	}
 	switch e.Kind {
 	case pg.A_Expr_Kind_AEXPR_OP:
 		if e.Lexpr == nil {
@@ -287,7 +349,7 @@ func (s *sampler) operator(e *pg.A_Expr) sample {
 			// row is free as well.
 			return compared(op, s.operand(e.Lexpr), s.operand(e.Rexpr))
 		}
-		return applied(op, s.value(e.Lexpr), s.value(e.Rexpr))
+		return s.applied(op, s.value(e.Lexpr), s.value(e.Rexpr))
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		list := s.value(e.Rexpr)
 		if list.kind == textSample {
@@ -312,7 +374,7 @@ func (s *sampler) operator(e *pg.A_Expr) sample {
 			return l
 		}
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE, pg.A_Expr_Kind_AEXPR_SIMILAR:
-		return applied(op, s.value(e.Lexpr), s.value(e.Rexpr))
+		return s.applied(op, s.value(e.Lexpr), s.value(e.Rexpr))
 	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
 		items := e.Rexpr.GetList().GetItems()
 		if len(items) != 2 {
@@ -338,7 +400,7 @@ func (s *sampler) operand(n *pg.Node) sample {
 	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest:
 		return s.cond(n)
 	case *pg.Node_AExpr:
-		if op := opName(n.GetAExpr()); mirrored[op] != "" || n.GetAExpr().Kind != pg.A_Expr_Kind_AEXPR_OP {
+		if op := opName(n.GetAExpr()); mirrored[op] != "" || strings.HasPrefix(strings.TrimPrefix(op, "!"), "~") && n.GetAExpr().Lexpr != nil || n.GetAExpr().Kind != pg.A_Expr_Kind_AEXPR_OP && n.GetAExpr().Kind != pg.A_Expr_Kind_AEXPR_NULLIF {
 			return s.cond(n)
 		}
 	}

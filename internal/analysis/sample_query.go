@@ -122,7 +122,9 @@ func (s *sampler) own(sel *pg.SelectStmt) sample {
 	covers := s.t.unfiltered(sel, s.t.withs().and(sel.WithClause), 0)
 	if covers == nil || !s.t.unlimited(sel) {
 		if counts && sel.HavingClause == nil && s.t.unlimited(sel) {
-			return s.choose("count "+strconv.Itoa(int(value.GetFuncCall().Location)), func() []sample { return []sample{sampleNumber(0), sampleNumber(1), sampleNumber(1000)} })
+			return s.choose("count "+strconv.Itoa(int(value.GetFuncCall().Location)), func() []sample {
+				return append([]sample{sampleNumber(0), sampleNumber(1), sampleNumber(1000)}, s.counts...)
+			})
 		}
 		return sample{}
 	}
@@ -151,7 +153,7 @@ func (s *sampler) aggregate(n *pg.Node, covers []cover) sample {
 		}
 		switch name := lastOf(e.FuncCall.Funcname); {
 		case e.FuncCall.AggStar:
-			return s.choose("count", func() []sample { return []sample{sampleNumber(1), sampleNumber(1000)} })
+			return s.choose("count", func() []sample { return s.numeric(1, 1e9, true, 1, 1000) })
 		case len(e.FuncCall.Args) != 1:
 		case name == "min" || name == "max":
 			column := s.t.coverRef(e.FuncCall.Args[0], covers)
@@ -162,7 +164,7 @@ func (s *sampler) aggregate(n *pg.Node, covers []cover) sample {
 			if v.kind != numberSample {
 				return sample{}
 			}
-			away := s.choose("away "+name+" "+column, func() []sample { return []sample{sampleNumber(0), sampleNumber(1), sampleNumber(1000)} })
+			away := s.choose("away "+name+" "+column, func() []sample { return s.numeric(0, 1e9, true, 0, 1, 1000) })
 			if name == "min" {
 				return sampleNumber(v.n - away.n)
 			}

@@ -25,7 +25,8 @@ const (
 	boolSample
 	numberSample
 	textSample
-	symbolSample // the n-th of a column's values, of whose type nothing else is known
+	symbolSample  // the n-th of a column's values, of whose type nothing else is known
+	literalSample // what a constant is in such a type
 	tidSample
 	listSample // an array or a row
 )
@@ -108,6 +109,8 @@ func order(a, b sample) (int, bool) {
 		return strings.Compare(a.s, b.s), true
 	case symbolSample:
 		return cmp.Compare(a.n, b.n), a.s == b.s
+	case literalSample:
+		return 0, a.s == b.s
 	case boolSample:
 		number := func(b bool) int {
 			if b {
@@ -131,10 +134,28 @@ func compared(op string, a, b sample) sample {
 		return comparedLists(op, a.list, b.list)
 	}
 	c, ok := order(a, b)
+	if !ok && (op == "=" || op == "<>") {
+		return sameLiteral(op, a, b)
+	}
 	if !ok {
 		return sample{}
 	}
 	return holds(op, c)
+}
+
+// sameLiteral compares a value of a type that is not known with a constant.
+func sameLiteral(op string, a, b sample) sample {
+	if b.kind == literalSample || b.kind == symbolSample {
+		a, b = b, a
+	}
+	switch {
+	case b.kind != textSample:
+	case a.kind == literalSample:
+		return sampleBool((a.s == b.s) == (op == "="))
+	case a.kind == symbolSample: // which no constant is
+		return sampleBool(op == "<>")
+	}
+	return sample{}
 }
 
 func holds(op string, c int) sample {
@@ -247,6 +268,22 @@ func unary(op string, v sample) sample {
 	return sample{}
 }
 
+// applied evaluates l op r. Patterns over long texts cost more.
+func (s *sampler) applied(op string, l, r sample) sample {
+	if l.kind == textSample && r.kind == textSample {
+		s.left -= len(l.s) * len(r.s) / 1000
+	}
+	return applied(op, l, r)
+}
+
+// tidy takes away what a float is off.
+func tidy(f float64) float64 {
+	if f == math.Trunc(f) || math.Abs(f) > 1e12 {
+		return f
+	}
+	return math.Round(f*1e9) / 1e9
+}
+
 // applied evaluates l op r.
 func applied(op string, l, r sample) sample {
 	if !l.known() || !r.known() {
@@ -327,22 +364,22 @@ func applied(op string, l, r sample) sample {
 	}
 	switch op {
 	case "+":
-		return sampleNumber(a + b)
+		return sampleNumber(tidy(a + b))
 	case "-":
-		return sampleNumber(a - b)
+		return sampleNumber(tidy(a - b))
 	case "*":
-		return sampleNumber(a * b)
+		return sampleNumber(tidy(a * b))
 	case "/":
 		switch {
 		case b == 0:
 		case whole:
 			return sampleNumber(math.Trunc(a / b))
 		default:
-			return sampleNumber(a / b)
+			return sampleNumber(tidy(a / b))
 		}
 	case "%":
 		if b != 0 {
-			return sampleNumber(math.Mod(a, b))
+			return sampleNumber(tidy(math.Mod(a, b)))
 		}
 	case "^":
 		if f := math.Pow(a, b); !math.IsNaN(f) {
