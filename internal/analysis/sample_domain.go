@@ -91,6 +91,9 @@ func (s *sampler) domain(name string) []sample {
 		list = s.numeric(low, high, whole, min(high, 1000003), max(low, -1000003), low, high, 103, -103)
 	case ok:
 		list = s.numeric(low, high, whole, 1000003, -1000003, 0.5)
+		if slices.ContainsFunc(s.texts, func(c string) bool { return strings.Contains(strings.ToLower(c), "inf") }) {
+			list = append(list, sampleNumber(math.Inf(1)), sampleNumber(math.Inf(-1)))
+		}
 	case typ == boolOID:
 		list = []sample{sampleBool(true), sampleBool(false)}
 	case t.isString(typ):

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 // cond evaluates a condition.
@@ -323,8 +325,41 @@ func (s *sampler) array(n *pg.Node) sample {
 	return s.list(items)
 }
 
+// fractional reports whether a number is of a type that has fractions.
+func (s *sampler) fractional(n *pg.Node) bool {
+	for range maxPredicateDepth {
+		switch e := n.GetNode().(type) {
+		case *pg.Node_AConst:
+			return e.AConst.GetFval() != nil
+		case *pg.Node_TypeCast:
+			return isType(e.TypeCast.TypeName, "numeric") || isType(e.TypeCast.TypeName, "float4") || isType(e.TypeCast.TypeName, "float8")
+		case *pg.Node_AExpr:
+			if s.fractional(e.AExpr.Rexpr) {
+				return true
+			}
+			n = e.AExpr.Lexpr
+		case *pg.Node_ColumnRef:
+			c := s.t.column(n)
+			if c == nil {
+				return false
+			}
+			_, _, whole, _ := s.t.numbers(c)
+			return !whole
+		default:
+			return false
+		}
+	}
+	return false
+}
+
 // text is a value's text. A number with a scale is written with its zeros.
 func (s *sampler) text(n *pg.Node, v sample) sample {
+	switch v.kind {
+	case literalSample:
+		return sampleText(v.s)
+	case symbolSample:
+		return sampleText("~~" + strconv.Itoa(int(v.n)))
+	}
 	c := s.t.column(s.t.bare(n))
 	if c == nil || v.kind != numberSample || s.t.p.baseType(c.Type) != numericOID {
 		return asText(v)
@@ -349,7 +384,11 @@ func (s *sampler) operator(e *pg.A_Expr) sample {
 			// row is free as well.
 			return compared(op, s.operand(e.Lexpr), s.operand(e.Rexpr))
 		}
-		return s.applied(op, s.value(e.Lexpr), s.value(e.Rexpr))
+		l, r := s.value(e.Lexpr), s.value(e.Rexpr)
+		if op == "/" && l.kind == numberSample && r.kind == numberSample && r.n != 0 && (s.fractional(e.Lexpr) || s.fractional(e.Rexpr)) {
+			return sampleNumber(tidy(l.n / r.n))
+		}
+		return s.applied(op, l, r)
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		list := s.value(e.Rexpr)
 		if list.kind == textSample {
@@ -399,6 +438,11 @@ func (s *sampler) operand(n *pg.Node) sample {
 	switch n.GetNode().(type) {
 	case *pg.Node_BoolExpr, *pg.Node_NullTest, *pg.Node_BooleanTest:
 		return s.cond(n)
+	case *pg.Node_FuncCall:
+		fs := s.t.p.names.functions(strs(n.GetFuncCall().Funcname))
+		if len(fs) > 0 && !slices.ContainsFunc(fs, func(f *catalog.Function) bool { return f.Result != boolOID || f.ReturnsSet }) {
+			return s.cond(n)
+		}
 	case *pg.Node_AExpr:
 		if op := opName(n.GetAExpr()); mirrored[op] != "" || strings.HasPrefix(strings.TrimPrefix(op, "!"), "~") && n.GetAExpr().Lexpr != nil || n.GetAExpr().Kind != pg.A_Expr_Kind_AEXPR_OP && n.GetAExpr().Kind != pg.A_Expr_Kind_AEXPR_NULLIF {
 			return s.cond(n)

@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 // What a predicate leaves out may be one value in a million. Here comparisons are
@@ -185,13 +187,19 @@ func (s *sampler) wishOperator(op string, l, r *pg.Node, v sample, h hint) bool 
 		case ">>":
 			x = math.Ldexp(v.n, int(min(b.n, 64)))
 		case "%":
+			found := false
 			for i := range 100 { // one of them may do for what is within
-				if w := (hint{}); s.wish(l, sampleNumber(v.n+float64(i)*b.n), w) {
-					maps.Copy(h, w)
-					return true
+				w := hint{}
+				if !s.wish(l, sampleNumber(v.n+float64(i)*b.n), w) {
+					continue
+				}
+				found = true
+				maps.Copy(h, w)
+				if !slices.ContainsFunc(slices.Collect(maps.Values(w)), func(v sample) bool { return v.n < 0 }) {
+					break
 				}
 			}
-			return false
+			return found
 		case "&", "|":
 			x = v.n
 		default:
@@ -208,6 +216,9 @@ func (s *sampler) wishOperator(op string, l, r *pg.Node, v sample, h hint) bool 
 			return s.wish(r, sampleNumber(tidy(v.n/a.n)), h)
 		}
 		return false
+	}
+	if s.t.same(l, r) {
+		return op == "+" && s.wish(l, sampleNumber(v.n/2), h) || op == "*" && s.wish(l, sampleNumber(tidy(math.Sqrt(v.n))), h)
 	}
 	neutral := map[string]float64{"*": 1, "/": 1}[op]
 	return s.wish(l, v, h) && s.wish(r, sampleNumber(neutral), h)
@@ -280,7 +291,7 @@ func (s *sampler) wishCall(f *pg.FuncCall, v sample, h hint) bool {
 	case "mod":
 		return len(f.Args) == 2 && s.wishOperator("%", arg, f.Args[1], v, h)
 	case "substr", "substring":
-		return v.kind == textSample && s.wish(arg, before(number(1), v.s), h)
+		return v.kind == textSample && (s.wish(arg, before(number(1), v.s), h) || s.wish(arg, sampleText(strings.Repeat("1", max(number(1)-1, 0))+v.s), h))
 	case "strpos", "position":
 		c, ok := s.constant(lastNode(f.Args))
 		return whole && ok && c.kind == textSample && s.wish(arg, before(int(v.n), c.s), h)
@@ -315,7 +326,7 @@ func (s *sampler) fit(name string, v sample) (sample, bool) {
 	}
 	low, high, whole, ok := s.t.numbers(c)
 	if !ok { // what it is, nobody looks at
-		return sample{kind: literalSample, s: v.s}, v.kind == textSample && len(v.s) <= maxSampleText
+		return sample{kind: literalSample, s: v.s}, v.kind == textSample && len(v.s) <= maxSampleText && (v.s != "" || !s.t.neverEmpty(typ))
 	}
 	if v.kind == textSample {
 		f, err := strconv.ParseFloat(strings.TrimFunc(v.s, unicode.IsSpace), 64)
@@ -325,4 +336,10 @@ func (s *sampler) fit(name string, v sample) (sample, bool) {
 		v = sampleNumber(f)
 	}
 	return v, v.kind == numberSample && v.n >= low && v.n <= high && (!whole || v.n == math.Trunc(v.n))
+}
+
+// neverEmpty reports whether no value of a type is written as an empty string.
+func (t *limits) neverEmpty(oid catalog.OID) bool {
+	typ := t.p.a.snap.Type(oid)
+	return typ != nil && (typ.Kind == 'e' || strings.ContainsRune("ADIRT", rune(typ.Category)) || slices.Contains([]string{"uuid", "json", "jsonb"}, typ.Name))
 }

@@ -180,6 +180,21 @@ func comparedLists(op string, a, b []sample) sample {
 	if len(a) != len(b) {
 		return sample{}
 	}
+	if op == "=" || op == "<>" { // what differs decides, whatever is NULL
+		differs := sampleBool(false)
+		for i := range a {
+			switch v := compared("<>", a[i], b[i]); {
+			case v.isTrue():
+				return sampleBool(op == "<>")
+			case !v.isFalse() && differs.known():
+				differs = v
+			}
+		}
+		if op == "=" {
+			return inverse(differs)
+		}
+		return differs
+	}
 	for i := range a {
 		if !a[i].known() || !b[i].known() {
 			return sample{}
@@ -220,6 +235,18 @@ func distinct(a, b sample) sample {
 	}
 	if a.kind == nullSample || b.kind == nullSample {
 		return sampleBool(a.kind != b.kind)
+	}
+	if a.kind == listSample && b.kind == listSample && len(a.list) == len(b.list) {
+		result := sampleBool(false)
+		for i := range a.list {
+			switch v := distinct(a.list[i], b.list[i]); {
+			case v.isTrue():
+				return v
+			case !v.known():
+				result = v
+			}
+		}
+		return result
 	}
 	return compared("<>", a, b)
 }
