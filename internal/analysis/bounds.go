@@ -32,7 +32,7 @@ func (p *part) boundTogether(rel *catalog.Relation, on *pg.Node, when []*pg.Node
 func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *scope, from ...*pg.Node) Bound {
 	b := Bound{Rel: rel.OID, Action: act}
 	rel = p.asBelow(rel, 0)
-	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}}
+	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}, judged: map[judgement]bool{}}
 	switch {
 	case where == nil:
 		b.Why = "no WHERE"
@@ -70,7 +70,7 @@ func (p *part) addBound(b Bound) {
 // inserts them all again, and what they conflict with is updated.
 func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
 	sel := s.SelectStmt.GetSelectStmt()
-	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}}
+	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}, judged: map[judgement]bool{}}
 	if !p.own() || t.coveredBy(sel, t.withs(), 0) == nil {
 		return
 	}
@@ -122,6 +122,7 @@ type limits struct {
 	rel     *catalog.Relation
 	sc      *scope
 	covered map[*pg.SelectStmt]outputs // see coveredBy
+	judged  map[judgement]bool         // see all
 	selves  []cover                    // other names of the target's row
 	// depth bounds recursion; deeper parts count as able to exclude rows only
 	// when they name a column.

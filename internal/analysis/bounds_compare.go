@@ -278,7 +278,7 @@ func (t *limits) isKey(num int16) bool {
 	return slices.ContainsFunc(t.rel.Keys, func(k []int16) bool {
 		return slices.Contains(k, num) && (len(k) == 1 || !slices.ContainsFunc(k, nullable))
 	}) ||
-		slices.ContainsFunc(t.rel.ForeignKeys, func(fk catalog.ForeignKey) bool { return slices.Contains(fk.FromCols, num) })
+		!nullable(num) && slices.ContainsFunc(t.rel.ForeignKeys, func(fk catalog.ForeignKey) bool { return slices.Contains(fk.FromCols, num) })
 }
 
 // number is the number that a constant is, also in quotes, or nil.
@@ -403,27 +403,6 @@ func (t *limits) span(n *pg.Node) (low, high *big.Float) {
 			return num(0), num(1)
 		case "sign":
 			return num(-1), num(1)
-		case "mod":
-			if c := t.number(lastNode(f.Args)); c != nil && c.Cmp(num(1)) == 0 {
-				return num(0), num(0)
-			}
-		case "power", "pow":
-			if c := t.number(lastNode(f.Args)); c != nil && c.Sign() == 0 {
-				return num(1), num(1)
-			}
-		}
-	}
-	// x - x, x * 0, x % 1
-	if e := n.GetAExpr(); e != nil && e.Kind == pg.A_Expr_Kind_AEXPR_OP && e.Lexpr != nil {
-		c, isConst := t.fold(e.Rexpr)
-		switch op := opName(e); {
-		case op == "^" && isConst && c.num != nil && c.num.Sign() == 0:
-			return num(1), num(1)
-		case (op == "-" || op == "#") && t.same(e.Lexpr, e.Rexpr), (op == "*" || op == "&") && isConst && c.num != nil && c.num.Sign() == 0,
-			op == "%" && isConst && c.num != nil && c.num.Cmp(num(1)) == 0:
-			return num(0), num(0)
-		case op == "*" && t.same(e.Lexpr, e.Rexpr):
-			return num(0), nil
 		}
 	}
 	return nil, nil

@@ -73,14 +73,19 @@ func (t *limits) nullness(n *pg.Node) verdict {
 		// Strict built-ins of what is not NULL are hardly ever NULL.
 		name := strs(e.FuncCall.Funcname)
 		fs := t.p.names.functions(name)
-		if len(fs) > 0 && !slices.ContainsFunc(fs, func(f *catalog.Function) bool { return !t.p.isBuiltin(f) }) {
+		if c := t.column(lastNode(e.FuncCall.Args)); c != nil {
+			if typ := t.p.a.snap.Type(t.p.baseType(c.Type)); typ != nil && (typ.Kind == 'r' || typ.Kind == 'm') {
+				return depends // it may have no end
+			}
+		}
+		if len(fs) > 0 && !nullable[lastOf(e.FuncCall.Funcname)] && !slices.ContainsFunc(fs, func(f *catalog.Function) bool { return !t.p.isBuiltin(f) }) {
 			return allNotNull(e.FuncCall.Args)
 		}
 	case *pg.Node_AExpr:
 		if e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_DISTINCT || e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_NOT_DISTINCT {
 			return never
 		}
-		if e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_OP {
+		if op := opName(e.AExpr); e.AExpr.Kind == pg.A_Expr_Kind_AEXPR_OP && !strings.HasPrefix(op, "->") && !strings.HasPrefix(op, "#>") {
 			nodes := []*pg.Node{e.AExpr.Rexpr}
 			if e.AExpr.Lexpr != nil {
 				nodes = append(nodes, e.AExpr.Lexpr)
@@ -98,6 +103,13 @@ func (t *limits) nullness(n *pg.Node) verdict {
 	}
 	return depends
 }
+
+// nullable are built-in functions that are NULL of what is not.
+var nullable = map[string]bool{"array_length": true, "array_lower": true, "array_upper": true, "array_ndims": true, "array_position": true,
+	"substring": true, "regexp_match": true, "regexp_substr": true, "jsonb_extract_path": true, "jsonb_extract_path_text": true,
+	"json_extract_path": true, "json_extract_path_text": true, "jsonb_path_query_first": true, "jsonb_path_query_first_tz": true,
+	"jsonb_path_match": true, "nullif": true, "to_regclass": true, "to_regtype": true, "current_setting": true, "hstore": true,
+	"max": true, "min": true, "sum": true, "avg": true, "lag": true, "lead": true, "first_value": true, "last_value": true, "nth_value": true}
 
 func lastName(c *pg.ColumnRef) string {
 	names := strs(c.Fields)
@@ -121,6 +133,9 @@ func (t *limits) bare(n *pg.Node) *pg.Node {
 	for range maxPredicateDepth {
 		switch e := n.GetNode().(type) {
 		case *pg.Node_TypeCast:
+			if t.lossy(e.TypeCast) {
+				return n
+			}
 			n = e.TypeCast.Arg
 		case *pg.Node_CollateClause:
 			n = e.CollateClause.Arg
@@ -135,7 +150,7 @@ func (t *limits) bare(n *pg.Node) *pg.Node {
 			for len(args) > 1 && t.null(args[0]) {
 				args = args[1:]
 			}
-			if len(args) == 0 {
+			if len(args) == 0 || len(args) > 1 && t.nullness(args[0]) != never {
 				return n
 			}
 			n = args[0]
@@ -212,6 +227,30 @@ func (t *limits) bare(n *pg.Node) *pg.Node {
 		}
 	}
 	return n
+}
+
+// lossy reports whether a cast of a column changes values: cuts them off, or
+// rounds them.
+func (t *limits) lossy(cast *pg.TypeCast) bool {
+	c := t.column(cast.Arg)
+	names := strs(cast.TypeName.GetNames())
+	if c == nil || len(names) == 0 {
+		return false
+	}
+	if len(cast.TypeName.Typmods) > 0 {
+		return true
+	}
+	_, _, whole, _ := t.numbers(c)
+	switch names[len(names)-1] {
+	case "int2", "int4", "int8":
+		return !whole
+	case "date", "time", "timetz":
+		typ := t.p.a.snap.Type(t.p.baseType(c.Type))
+		return typ != nil && typ.Name != names[len(names)-1]
+	case "bool":
+		return t.p.baseType(c.Type) != boolOID
+	}
+	return false
 }
 
 func (t *limits) allSame(nodes []*pg.Node) bool {

@@ -139,12 +139,38 @@ func (t *limits) coversOf(n *pg.Node, w withs, depth int) []cover {
 			right = t.coversOf(j.Rarg, w, depth+1)
 		}
 		list := append(left, right...)
+		if len(list) > 0 && !inner {
+			list = append(list, t.others(j.Larg, j.Rarg)...)
+		}
 		if inner && ((j.IsNatural || len(j.UsingClause) > 0) && !t.alike(left, right, strs(j.UsingClause)) || j.Quals != nil && !t.joinsItself(j.Quals, list)) {
 			return nil
 		}
 		return list
 	}
 	return nil
+}
+
+// others are the relations of an outer join. What they hold beside a row of the
+// target depends on it.
+func (t *limits) others(nodes ...*pg.Node) []cover {
+	var list []cover
+	for _, n := range nodes {
+		walk(n, func(m *pg.Node) {
+			if rv := m.GetRangeVar(); rv != nil {
+				c := cover{rvAlias(rv), outputs{}}
+				if rel := t.p.names.relation(rangeVarParts(rv)); rel != nil {
+					for _, column := range rel.Columns {
+						c.cols = append(c.cols, struct{ name, column string }{column.Name, ""})
+					}
+				}
+				list = append(list, c)
+			}
+			if q := m.GetRangeSubselect(); q != nil {
+				list = append(list, cover{q.GetAlias().GetAliasname(), outputs{}})
+			}
+		})
+	}
+	return list
 }
 
 // alike reports whether the columns by which two sides are joined are the same
