@@ -33,9 +33,9 @@ type Config struct {
 	// StdlibOptions go with DSN, ConnConfig and Pool. They are code of the
 	// program's own that gets the unguarded connection. Default: none.
 	StdlibOptions []stdlib.OptionOpenDB
-	// Connector is one made by stdlib.GetConnector, with its options. Its
-	// connections must have no handlers of notices, notifications and errors, and
-	// no tracer: the guard could not stand before them. Its hooks may change a session, so
+	// Connector is one made by stdlib.GetConnector, with its options. Handlers of
+	// notices, notifications and errors of its connections, and their tracer, must
+	// stand behind [Gate]. Its hooks may change a session, so
 	// each time that one is taken from the pool its settings are made anew, which
 	// is a round trip before its first statement: where there are no hooks, prefer
 	// DSN or ConnConfig. Default: nil.

@@ -65,7 +65,8 @@ func NewConnector(cfg Config) (*Connector, error) {
 	if c.inner, err = cfg.connector(); err != nil {
 		return nil, err
 	}
-	c.hooked = cfg.Connector != nil || cfg.Pool != nil || len(cfg.StdlibOptions) > 0
+	_, known := cfg.Connector.(*registeredConnector)
+	c.hooked = cfg.Connector != nil && !known || cfg.Pool != nil || len(cfg.StdlibOptions) > 0
 	c.cache = catalog.NewCache(catalog.Config{MaxAge: cfg.catalogRefresh(), Connect: c.connectAside})
 	if c.cfg.open != nil {
 		if err := c.cfg.open(&c.cfg); err != nil {
@@ -132,11 +133,9 @@ func (c *Connector) connect(ctx context.Context) (*stdlib.Conn, error) {
 func (c *Connector) guard(ctx context.Context, inner *stdlib.Conn) (*Conn, error) {
 	conn := inner.Conn()
 	cfg := conn.Config()
-	if c.cfg.Connector != nil || c.cfg.Pool != nil {
-		if handler := ungated(cfg); handler != "" {
-			return nil, configError("the connection's configuration has "+handler+", which would see protected values",
-				"pass the ConnConfig to the guard instead, which stands before its handlers", nil)
-		}
+	if handler := ungated(cfg); handler != "" {
+		return nil, configError("the connection's configuration has "+handler+", which would see protected values",
+			"call guardedpg.Gate on the ConnConfig before the connector or pool is made of it, or pass that to the guard instead", nil)
 	}
 	g := &Conn{inner: inner, pgx: conn, pg: conn.PgConn(), connector: c, mode: cfg.DefaultQueryExecMode}
 	g.session = sessionOf(g.pg, cfg.Database)
@@ -280,6 +279,6 @@ func (cfg *Config) connector() (driver.Connector, error) {
 			return nil, err
 		}
 	}
-	withGate(conn)
+	Gate(conn)
 	return stdlib.GetConnector(*conn, cfg.StdlibOptions...), nil
 }

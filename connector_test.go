@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,10 +15,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jackc/pgx/v5/tracelog"
 	"github.com/stretchr/testify/require"
 
 	"github.com/guardedpg/guardedpg"
+	"github.com/guardedpg/guardedpg/approve/approvetest"
 	"github.com/guardedpg/guardedpg/audit/audittest"
+	"github.com/guardedpg/guardedpg/guard"
 	"github.com/guardedpg/guardedpg/identity"
 	"github.com/guardedpg/guardedpg/mask"
 )
@@ -57,6 +61,16 @@ func TestConnectorWithOptions(t *testing.T) {
 func TestRegisteredConnConfig(t *testing.T) {
 	conn, err := pgx.ParseConfig(shop(t))
 	require.NoError(t, err)
+	var traced []string
+	conn.Tracer = tracing(func(err error) {
+		if err != nil {
+			traced = append(traced, err.Error())
+		}
+	})
+	conn.OnPgError = func(_ *pgconn.PgConn, e *pgconn.PgError) bool {
+		traced = append(traced, e.Error())
+		return true
+	}
 	name := stdlib.RegisterConnConfig(conn)
 	defer stdlib.UnregisterConnConfig(name)
 	t.Setenv("GUARDEDPG_CONFIG", "")
@@ -69,6 +83,10 @@ func TestRegisteredConnConfig(t *testing.T) {
 	require.NoError(t, err)
 	defer db.Close()
 	guards(t, db)
+	_, err = db.Exec("SELECT email::int FROM customers")
+	require.Error(t, err)
+	require.Contains(t, strings.Join(traced, "\n"), "withheld")
+	require.NotContains(t, strings.Join(traced, "\n"), canary)
 }
 
 func TestPool(t *testing.T) {
@@ -102,11 +120,76 @@ func TestHandlersOfOthers(t *testing.T) {
 			_, err = db.Exec("SELECT 1")
 			require.ErrorIs(t, err, guardedpg.ErrConfig)
 			require.ErrorContains(t, err, name)
-			require.ErrorContains(t, err, "ConnConfig")
+			require.ErrorContains(t, err, "guardedpg.Gate")
 			db = open(t, guardedpg.Config{ConnConfig: conn, Identify: as(agent), Policy: shopPolicy()})
 			guards(t, db)
+			before := stdlib.OptionBeforeConnect(func(_ context.Context, c *pgx.ConnConfig) error {
+				set(c)
+				return nil
+			})
+			db = open(t, guardedpg.Config{DSN: shop(t), StdlibOptions: []stdlib.OptionOpenDB{before}, Identify: as(agent), Policy: shopPolicy()})
+			_, err = db.Exec("SELECT 1")
+			require.ErrorIs(t, err, guardedpg.ErrConfig)
 		})
 	}
+}
+
+// A program whose pool has handlers and a tracer puts the gate before them.
+func TestGate(t *testing.T) {
+	cfg, err := pgxpool.ParseConfig(shop(t))
+	require.NoError(t, err)
+	var mu sync.Mutex
+	var heard []string
+	hear := func(s string) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard = append(heard, s)
+	}
+	cfg.ConnConfig.Tracer = &tracelog.TraceLog{LogLevel: tracelog.LogLevelTrace, Logger: tracelog.LoggerFunc(
+		func(_ context.Context, _ tracelog.LogLevel, msg string, data map[string]any) {
+			hear(fmt.Sprint(msg, data))
+		})}
+	cfg.ConnConfig.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { hear("notice " + n.Message) }
+	cfg.ConnConfig.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) { hear("notification " + n.Payload) }
+	cfg.ConnConfig.OnPgError = func(_ *pgconn.PgConn, e *pgconn.PgError) bool {
+		hear("error " + e.Message)
+		return true
+	}
+	guardedpg.Gate(cfg.ConnConfig)
+	guardedpg.Gate(cfg.ConnConfig)
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	require.NoError(t, err)
+	defer pool.Close()
+	policy := shopPolicy()
+	policy.Declassify = guard.Hold
+	approver := &approvetest.Fake{}
+	db := open(t, guardedpg.Config{Pool: pool, Identify: as(agent), Policy: policy, Approver: approver})
+	require.Contains(t, spill(db, "SELECT email FROM customers WHERE id = 1"), "a***@canary.test")
+	approver.Yes(dba)
+	for _, text := range []string{
+		"SELECT email::int FROM customers", "DO $$ BEGIN RAISE NOTICE '%', (SELECT email FROM customers LIMIT 1); END $$",
+	} {
+		db.Exec(text)
+		pool.Exec(t.Context(), text)
+	}
+	batch := &pgx.Batch{}
+	batch.Queue("SELECT email::int FROM customers")
+	require.Error(t, pool.SendBatch(t.Context(), batch).Close())
+	_, err = pool.CopyFrom(t.Context(), pgx.Identifier{"customers"}, []string{"id", "email"}, pgx.CopyFromRows([][]any{{1, "x"}}))
+	require.Error(t, err)
+	_, err = pool.Exec(t.Context(), "SELECT 'zzz'::int + $1", 1)
+	require.Error(t, err)
+	all := strings.Join(heard, "\n")
+	for _, word := range []string{canary, "null value", `"zzz"`} {
+		require.NotContains(t, all, word)
+	}
+	for _, kind := range []string{"Acquire", "Connect", "Prepare", "Query", "BatchQuery", "CopyFrom", "Release", "notice ", "error "} {
+		require.Contains(t, all, kind)
+	}
+	require.Contains(t, spill(db, "SELECT 'abc'::text::int"), `"abc"`)
+	all = strings.Join(heard, "\n")
+	require.Contains(t, all, `err:ERROR: invalid input syntax for type integer: "abc"`)
+	require.Contains(t, all, `error invalid input syntax for type integer: "abc"`)
 }
 
 // Who logs a connector or its configuration logs no secret.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -88,6 +89,36 @@ func RegisterConfig(name string, cfg Config) {
 // pgx's driver finds when it connects.
 var registeredName = regexp.MustCompile(`^registeredConnConfig[0-9]+$`)
 
+// A registeredConnector connects as a registered ConnConfig says, with the gate
+// before its handlers and tracer. pgx shows such a configuration only on a
+// connection, so one is made to learn it.
+type registeredConnector struct {
+	inner driver.Connector
+	cfg   atomic.Pointer[pgx.ConnConfig] // nil until it is learnt
+}
+
+func (r *registeredConnector) Driver() driver.Driver { return r.inner.Driver() }
+
+func (r *registeredConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	cfg := r.cfg.Load()
+	if cfg == nil {
+		conn, err := r.inner.Connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		cfg = conn.(*stdlib.Conn).Conn().Config()
+		if err := conn.Close(); err != nil {
+			return nil, err
+		}
+		if isPgxNotifications(cfg.OnNotification) {
+			cfg.OnNotification = nil // it is a method of the connection that is closed
+		}
+		Gate(cfg)
+		r.cfg.Store(cfg)
+	}
+	return stdlib.GetConnector(*cfg).Connect(ctx)
+}
+
 // configFor finds the configuration that dsn or the environment names, and puts
 // the connection's parameters into it.
 func configFor(dsn string) (Config, error) {
@@ -95,9 +126,11 @@ func configFor(dsn string) (Config, error) {
 	var ours map[string]string
 	var err error
 	if registeredName.MatchString(dsn) {
-		if from.Connector, err = stdlib.GetDefaultDriver().(driver.DriverContext).OpenConnector(dsn); err != nil {
+		inner, err := stdlib.GetDefaultDriver().(driver.DriverContext).OpenConnector(dsn)
+		if err != nil {
 			return Config{}, err
 		}
+		from.Connector = &registeredConnector{inner: inner}
 	} else {
 		// pgx keeps parameters that it does not know as settings for the server,
 		// in either form of connection string and in service files.
