@@ -47,9 +47,9 @@ type client struct {
 }
 
 var clients = []client{
-	sqlxClient, squirrelClient, scanyClient, sqlcClient,
-	gormClient, bunClient, entClient,
-	migrateClient, gooseClient, riverClient,
+	sqlxClient, squirrelClient, scanyClient, sqlcClient, jetClient,
+	gormClient, bunClient, entClient, xormClient,
+	migrateClient, gooseClient, atlasClient, riverClient,
 }
 
 // TestClients runs each program with pgx alone, behind a guard that allows all,
