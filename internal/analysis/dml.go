@@ -85,6 +85,7 @@ func (p *part) insert(s *pg.InsertStmt, around *scope) ([]field, bool) {
 	var cols []field
 	if s.SelectStmt != nil {
 		p.a.rows = nil
+		p.numbers(rel, s)
 		cols = slices.Clone(p.query(s.SelectStmt.GetSelectStmt(), sc))
 		if rows := p.a.rows; len(rows) > 0 {
 			// Counting what was written gives back what made the rows.

@@ -355,21 +355,7 @@ func place(rel *catalog.Relation, c catalog.Column) int {
 // defaulted adds to what an INSERT assigns the defaults that the keyword DEFAULT
 // in VALUES stands for.
 func (p *part) defaulted(rel *catalog.Relation, s *pg.InsertStmt, assigned map[int16]value) {
-	var targets []catalog.Column
-	for _, n := range s.Cols {
-		if c := rel.ColumnNamed(n.GetResTarget().GetName()); c != nil {
-			targets = append(targets, *c)
-		} else {
-			targets = append(targets, catalog.Column{})
-		}
-	}
-	if len(s.Cols) == 0 {
-		for _, c := range rel.Columns {
-			if !c.Dropped {
-				targets = append(targets, c)
-			}
-		}
-	}
+	targets := insertTargets(rel, s)
 	done := map[int]bool{}
 	add := func(i int) {
 		if i >= len(targets) || done[i] || targets[i].Num == 0 {
@@ -382,9 +368,7 @@ func (p *part) defaulted(rel *catalog.Relation, s *pg.InsertStmt, assigned map[i
 	for _, row := range s.SelectStmt.GetSelectStmt().GetValuesLists() {
 		stars := false // what stands after row.* is anywhere
 		for i, n := range row.GetList().GetItems() {
-			fields := n.GetColumnRef().GetFields()
-			ind := n.GetAIndirection().GetIndirection()
-			stars = stars || len(fields) > 0 && fields[len(fields)-1].GetAStar() != nil || len(ind) > 0 && ind[len(ind)-1].GetAStar() != nil
+			stars = stars || expands(n)
 			switch {
 			case n.GetSetToDefault() == nil:
 			case stars:
@@ -416,13 +400,6 @@ func (p *part) holdsConstant(expr string) bool {
 	found := false
 	walk(p.a.expression(expr), func(n *pg.Node) { found = found || telling(n) })
 	return found
-}
-
-// isNextval reports whether a default takes the next value of a sequence, as
-// serial columns do: no effect worth a word.
-func (p *part) isNextval(expr string) bool {
-	name := strs(p.a.expression(expr).GetFuncCall().GetFuncname())
-	return len(name) > 0 && name[len(name)-1] == "nextval" && (len(name) == 1 || name[0] == "pg_catalog")
 }
 
 // consequences records what a write to the rows of one relation evaluates:

@@ -23,6 +23,7 @@ type analyzer struct {
 	depth   int      // levels of recursion
 	// subqueries are the names of the columns of scalar subqueries.
 	subqueries map[*pg.SubLink]string
+	numbers    map[*pg.FuncCall]struct{} // see part.numbers
 	called     []*catalog.Function // what the last call by name may mean
 	rows       Columns             // what decides how many rows the last query gives, see scope
 	exhausted  string              // which limit was reached, or ""

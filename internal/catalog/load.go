@@ -468,6 +468,7 @@ func (b *builder) readColumn(r row) {
 		Identity:  r.char(8),
 		Collation: r.oid(9),
 		Foreign:   r.options(10),
+		Sequence:  r.oid(11),
 	}
 	if int(c.Num) != len(rel.Columns)+1 {
 		panic(malformed{errors.New("a relation's attribute numbers have a gap")})

@@ -108,6 +108,8 @@ func checkFeatures(t *testing.T, s *catalog.Snapshot) {
 	require.Same(t, c, s.RelationOfType(c.RowType))
 	require.Len(t, c.Columns, 6)
 	require.Equal(t, byte('a'), c.ColumnNamed("id").Identity)
+	require.Equal(t, rel("customers_id_seq").OID, c.ColumnNamed("id").Sequence)
+	require.Zero(t, c.ColumnNamed("email").Sequence)
 	require.True(t, c.Columns[1].Dropped)
 	require.Nil(t, c.Column(2))
 	email := c.ColumnNamed("email")

@@ -74,7 +74,9 @@ const (
 		from pg_class c join pg_namespace n on n.oid = c.relnamespace where %[1]s order by c.oid`
 
 	columnsSQL = `select x.attrelid, x.attnum, x.attname, x.atttypid, x.atttypmod, x.attnotnull, x.attisdropped,
-		x.attgenerated, x.attidentity, x.attcollation, x.attfdwoptions
+		x.attgenerated, x.attidentity, x.attcollation, x.attfdwoptions,
+		case when x.attidentity <> '' then (select d.objid from pg_depend d where d.deptype = 'i' and d.classid = 'pg_class'::regclass
+			and d.refclassid = 'pg_class'::regclass and d.refobjid = x.attrelid and d.refobjsubid = x.attnum limit 1) end
 		from pg_attribute x` + fromRelation + ` and x.attnum > 0 order by x.attrelid, x.attnum`
 
 	defaultsSQL = `select x.adrelid, x.adnum, pg_get_expr(x.adbin, x.adrelid) from pg_attrdef x` + fromRelation
