@@ -28,6 +28,8 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		argNames = append(argNames, an)
 		args = append(args, p.expr(n, sc))
 	}
+	// What decides which rows an aggregate or a window function sees.
+	frame := constant(0)
 	for _, n := range fc.AggOrder {
 		sb := n.GetSortBy()
 		if sb == nil {
@@ -42,7 +44,7 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 			argNames = append(argNames, "")
 			continue
 		}
-		p.sortKeyExpr(sb.Node, sc)
+		frame = p.combine(0, frame, p.sortKeyExpr(sb.Node, sc))
 		p.sortOperator(sb, sc)
 	}
 	if fc.AggDistinct {
@@ -52,11 +54,10 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		p.test(p.combine(0, args...).src)
 	}
 	if fc.AggFilter != nil {
-		p.predicate(fc.AggFilter, sc)
+		frame = p.combine(0, frame, p.predicate(fc.AggFilter, sc))
 	}
-	frame := constant(0)
 	if fc.Over != nil {
-		frame = p.over(fc.Over, sc)
+		frame = p.combine(0, frame, p.over(fc.Over, sc))
 	}
 	p.a.called = nil
 	if fc.AggStar {
@@ -88,6 +89,8 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 	v := p.callNamed(name, fs, args, argNames, loc)
 	if slices.ContainsFunc(p.a.called, p.counts) {
 		v = p.framed(v, frame, sc)
+	} else if len(frame.src) > 0 {
+		v = derived(p.combine(v.typ, v, frame))
 	}
 	return v
 }
@@ -452,8 +455,12 @@ func (p *part) defaultExprs(f *catalog.Function) []field {
 func (p *part) result(f *catalog.Function, args []value) value {
 	v := derived(p.combine(p.resultType(f, args), args...))
 	v.set = f.ReturnsSet
+	if f.ReturnsSet {
+		v.gen = max(v.gen, p.generates(f, v))
+	}
 	if f.Kind == 'w' && v.how == Constant {
 		v.how = Count // row_number() and its kin say where a row stands
+		v.gen = counted
 	}
 	if len(f.OutTypes) > 0 && (len(f.OutTypes) > 1 || f.Result == recordOID) {
 		for i, t := range f.OutTypes {

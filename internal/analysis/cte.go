@@ -70,6 +70,7 @@ func (p *part) cteResult(c *cte) []field {
 	}
 	c.state = 1
 	names := strs(c.node.Aliascolnames)
+	looped := false
 	around := &scope{outer: c.outer, ctes: c.ctes}
 	if sel := c.node.Ctequery.GetSelectStmt(); sel != nil {
 		if sel.Op == pg.SetOperation_SETOP_UNION && sel.Larg != nil {
@@ -82,6 +83,7 @@ func (p *part) cteResult(c *cte) []field {
 			var cols []field
 			tests := p.testsOf(func() { cols = c.columns(p, p.query(sel, around), names) })
 			c.rows = c.rows.Union(p.a.rows)
+			looped = looped || c.looping
 			if c.looping && len(tests) > 0 {
 				// Predicates decide how often it goes round, and so how far it
 				// counts.
@@ -137,6 +139,13 @@ func (p *part) cteResult(c *cte) []field {
 		c.cols = rename(slices.Clone(cols), names)
 		if !returns {
 			c.cols = nil
+		}
+	}
+	if again := c.node.Ctequery.GetSelectStmt().GetRarg(); looped && again != nil {
+		for i := range c.cols {
+			if computes(again, i) {
+				c.cols[i].gen = counted
+			}
 		}
 	}
 	c.state = 2

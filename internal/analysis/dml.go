@@ -274,8 +274,10 @@ func (p *part) update(s *pg.UpdateStmt, around *scope) ([]field, bool) {
 		return p.unknownReturning(s.ReturningList)
 	}
 	sc.items = append(sc.items, single(src))
+	links := len(p.a.links)
 	p.from(s.FromClause, sc)
 	p.predicate(s.WhereClause, sc)
+	p.spell(sc, links)
 	assigned := map[int16]value{}
 	p.assignments(rel, s.TargetList, sc, assigned)
 	p.use(rel.OID, Update, slices.Collect(maps.Keys(assigned)))
@@ -293,8 +295,10 @@ func (p *part) delete(s *pg.DeleteStmt, around *scope) ([]field, bool) {
 		return p.unknownReturning(s.ReturningList)
 	}
 	sc.items = append(sc.items, single(src))
+	links := len(p.a.links)
 	p.from(s.UsingClause, sc)
 	p.predicate(s.WhereClause, sc)
+	p.spell(sc, links)
 	p.use(rel.OID, Delete, nil)
 	p.bound(rel, Delete, s.WhereClause, sc, s.UsingClause...)
 	p.fire(rel, Delete, nil, sc)
@@ -313,11 +317,13 @@ func (p *part) merge(s *pg.MergeStmt, around *scope) {
 	if from != nil {
 		sc.items = append(sc.items, from)
 	}
+	links := len(p.a.links)
 	p.predicate(s.JoinCondition, sc)
 	var matched []*pg.Node
 	for _, n := range s.MergeWhenClauses {
 		w := n.GetMergeWhenClause()
 		p.predicate(w.Condition, sc)
+		p.spell(sc, links)
 		assigned := map[int16]value{}
 		switch w.CommandType {
 		case pg.CmdType_CMD_INSERT:

@@ -483,6 +483,15 @@ func (p *part) caseExpr(c *pg.CaseExpr, sc *scope) value {
 }
 
 func (p *part) subLink(s *pg.SubLink, sc *scope) value {
+	links := len(p.a.links)
+	v := p.subLinkValue(s, sc)
+	if around := p.correlated(sc, links); len(around.src) > 0 {
+		v = derived(p.combine(v.typ, v, around))
+	}
+	return v
+}
+
+func (p *part) subLinkValue(s *pg.SubLink, sc *scope) value {
 	cols := p.subquery(s.Subselect, sc)
 	rows := p.a.rows
 	switch s.SubLinkType {
@@ -566,16 +575,16 @@ func (p *part) jsonType(o *pg.JsonOutput) catalog.OID {
 }
 
 func (p *part) jsonAggregate(c *pg.JsonAggConstructor, sc *scope, args ...*pg.Node) value {
+	frame := constant(0)
 	for _, n := range c.GetAggOrder() {
 		if sb := n.GetSortBy(); sb != nil {
-			p.sortKeyExpr(sb.Node, sc)
+			frame = p.combine(0, frame, p.sortKeyExpr(sb.Node, sc))
 			p.sortOperator(sb, sc)
 		}
 	}
-	p.predicate(c.GetAggFilter(), sc)
-	frame := constant(0)
+	frame = p.combine(0, frame, p.predicate(c.GetAggFilter(), sc))
 	if c.GetOver() != nil {
-		frame = p.over(c.Over, sc)
+		frame = p.combine(0, frame, p.over(c.Over, sc))
 	}
 	v := p.exprs(p.jsonType(c.GetOutput()), args, sc)
 	if v.how != Constant && v.how != Opaque {
@@ -589,10 +598,16 @@ func (p *part) jsonAggregate(c *pg.JsonAggConstructor, sc *scope, args ...*pg.No
 func (p *part) over(w *pg.WindowDef, sc *scope) value {
 	if w.Name != "" {
 		w = sc.windows[w.Name] // recorded with the WINDOW clause
-	} else {
-		p.window(w, sc)
 	}
-	return p.combine(0, p.exprAs(int8OID, w.GetStartOffset(), sc), p.exprAs(int8OID, w.GetEndOffset(), sc))
+	order := constant(0)
+	for at, n := w, 0; at != nil && n < 8; n++ {
+		order = p.combine(0, order, p.window(at, sc))
+		if at.Refname == "" {
+			break
+		}
+		at = sc.windows[at.Refname]
+	}
+	return p.combine(0, order, p.exprAs(int8OID, w.GetStartOffset(), sc), p.exprAs(int8OID, w.GetEndOffset(), sc))
 }
 
 // framed returns the result of a call over a window.

@@ -83,16 +83,20 @@ func (p *part) made(v value, sc *scope) value {
 }
 
 // testExpr records that an expression decides which rows come.
-func (p *part) testExpr(n *pg.Node, sc *scope) { p.testAs(0, n, sc) }
+func (p *part) testExpr(n *pg.Node, sc *scope) value { return p.testAs(0, n, sc) }
 
 // predicate is testExpr for what has to be true or false.
-func (p *part) predicate(n *pg.Node, sc *scope) { p.testAs(boolOID, n, sc) }
+func (p *part) predicate(n *pg.Node, sc *scope) value { return p.testAs(boolOID, n, sc) }
 
-// testAs is testExpr for an expression that is brought to a type, if not 0.
-func (p *part) testAs(typ catalog.OID, n *pg.Node, sc *scope) {
-	if n != nil {
-		p.test(p.exprAs(typ, n, sc).src)
+// testAs is testExpr for an expression that is brought to a type, if not 0. It
+// returns what it says of made-up rows.
+func (p *part) testAs(typ catalog.OID, n *pg.Node, sc *scope) value {
+	if n == nil {
+		return constant(0)
 	}
+	v, says := p.tested(typ, n, sc)
+	p.test(v.src)
+	return says
 }
 
 func (p *part) setOperation(sel *pg.SelectStmt, sc *scope) []field {
@@ -140,6 +144,11 @@ func (p *part) setOperation(sel *pg.SelectStmt, sc *scope) []field {
 		if distinct || sel.Op != pg.SetOperation_SETOP_UNION {
 			p.test(cols[j].src)
 			p.compared(cols[j].value)
+		}
+	}
+	if !slices.ContainsFunc(cols, func(f field) bool { return len(f.src) > 0 }) {
+		for j := range cols { // nothing but rows written out
+			cols[j].gen = max(cols[j].gen, listed)
 		}
 	}
 	return cols
@@ -257,6 +266,7 @@ func (p *part) values(sel *pg.SelectStmt, sc *scope) []field {
 			continue
 		}
 		cols[i] = field{columnN(i), derived(p.unify(v))}
+		cols[i].gen = max(cols[i].gen, listed)
 	}
 	return cols
 }
@@ -264,8 +274,11 @@ func (p *part) values(sel *pg.SelectStmt, sc *scope) []field {
 func columnN(i int) string { return "column" + itoa(i+1) }
 
 func (p *part) selectFrom(sel *pg.SelectStmt, sc *scope) []field {
+	links := len(p.a.links)
 	p.from(sel.FromClause, sc)
 	p.predicate(sel.WhereClause, sc)
+	p.choosing(sel, sc)
+	p.spell(sc, links)
 	sc.windows = map[string]*pg.WindowDef{}
 	for _, w := range sel.WindowClause {
 		if def := w.GetWindowDef(); def != nil {
@@ -324,8 +337,15 @@ func (p *part) fromItem(n *pg.Node, sc *scope, left []*item) *item {
 		return single(p.rangeVar(n.RangeVar, sc))
 	case *pg.Node_RangeSubselect:
 		sub := n.RangeSubselect
-		cols := p.subquery(sub.Subquery, lateral(sub.Lateral))
+		around, links := lateral(sub.Lateral), len(p.a.links)
+		cols := p.subquery(sub.Subquery, around)
 		rows := p.a.rows
+		if says := p.correlated(around, links); len(says.src) > 0 {
+			rows = rows.Union(says.src)
+			for i, f := range cols {
+				cols[i].value = p.spelled(f.value, says.src)
+			}
+		}
 		return single(p.derivedSource(sub.Alias, cols, rows))
 	case *pg.Node_RangeFunction:
 		return single(p.rangeFunction(n.RangeFunction, lateral(true)))
@@ -445,6 +465,7 @@ func settle(cols []field) []field {
 }
 
 func (p *part) join(j *pg.JoinExpr, sc *scope, left []*item) *item {
+	links := len(p.a.links)
 	l := p.fromItem(j.Larg, sc, left)
 	if l == nil {
 		l = &item{}
@@ -472,6 +493,7 @@ func (p *part) join(j *pg.JoinExpr, sc *scope, left []*item) *item {
 		p.reference(lv)
 		p.reference(rv)
 		p.test(p.operator([]string{"="}, []value{lv, rv}, -1).src)
+		p.linkUsing(lv, rv, p.madeUp(it, name))
 		v := p.merged(j.Jointype, lv, rv)
 		if lv.typ != rv.typ {
 			// The server casts one side to the other's type.
@@ -495,6 +517,7 @@ func (p *part) join(j *pg.JoinExpr, sc *scope, left []*item) *item {
 		on.outer = &scope{outer: sc.outer, ctes: sc.ctes, items: append(slices.Clip(sc.items), left...)}
 		p.predicate(j.Quals, on)
 	}
+	p.spell(&scope{items: []*item{it}}, links)
 	if j.JoinUsingAlias != nil {
 		it.sources = append(it.sources, &source{alias: j.JoinUsingAlias.Aliasname, cols: merged, whole: p.row(recordOID, merged)})
 	}
@@ -611,6 +634,7 @@ func (p *part) rangeFunction(rf *pg.RangeFunction, sc *scope) *source {
 	p.makes(rows)
 	if rf.Ordinality {
 		cols = append(cols, field{"ordinality", p.ordinal(int8OID, rows)})
+		cols[len(cols)-1].gen = counted
 	}
 	cols = rename(cols, aliasCols)
 	src := &source{alias: alias, cols: cols, whole: p.row(rowType, cols), rows: rows}
@@ -688,7 +712,9 @@ func (p *part) rangeTableFunc(tf *pg.RangeTableFunc, sc *scope) *source {
 	for _, n := range tf.Columns {
 		c := n.GetRangeTableFuncCol()
 		if c.GetForOrdinality() {
-			cols = append(cols, field{c.Colname, p.ordinal(int4OID, rows)})
+			v := p.ordinal(int4OID, rows)
+			v.gen = counted
+			cols = append(cols, field{c.Colname, v})
 			continue
 		}
 		vs, typ := slices.Clone(base), p.typeOf(c.TypeName)
@@ -700,6 +726,9 @@ func (p *part) rangeTableFunc(tf *pg.RangeTableFunc, sc *scope) *source {
 		}
 		v := p.combine(typ, vs...)
 		p.domainChecks(v.typ, v)
+		if len(v.src) == 0 {
+			v.gen = max(v.gen, listed)
+		}
 		cols = append(cols, field{c.Colname, v})
 	}
 	return p.derivedSource(tf.Alias, cols, rows)
@@ -841,24 +870,29 @@ func (p *part) sortOperator(sb *pg.SortBy, sc *scope) {
 	}
 }
 
-// window records what a window is partitioned, ordered and framed by.
-func (p *part) window(w *pg.WindowDef, sc *scope) {
+// window records what a window is partitioned, ordered and framed by. It returns
+// what that says of made-up rows.
+func (p *part) window(w *pg.WindowDef, sc *scope) value {
+	v := constant(0)
 	for _, n := range w.PartitionClause {
-		p.sortKeyExpr(n, sc)
+		v = p.combine(0, v, p.sortKeyExpr(n, sc))
 	}
 	for _, n := range w.OrderClause {
 		if sb := n.GetSortBy(); sb != nil {
-			p.sortKeyExpr(sb.Node, sc)
+			v = p.combine(0, v, p.sortKeyExpr(sb.Node, sc))
 			p.sortOperator(sb, sc)
 		}
 	}
 	p.testAs(int8OID, w.StartOffset, sc)
 	p.testAs(int8OID, w.EndOffset, sc)
+	return v
 }
 
-// sortKeyExpr is sortKey where only expressions are allowed.
-func (p *part) sortKeyExpr(n *pg.Node, sc *scope) {
-	v := p.expr(n, sc)
+// sortKeyExpr is sortKey where only expressions are allowed. It returns what the
+// key says of made-up rows.
+func (p *part) sortKeyExpr(n *pg.Node, sc *scope) value {
+	v, says := p.tested(0, n, sc)
 	p.test(v.src)
 	p.compared(v)
+	return says
 }

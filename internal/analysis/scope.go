@@ -91,6 +91,7 @@ func (p *part) column(parts []string, sc *scope) (value, bool) {
 			for src := range s.all() {
 				if src.alias == parts[0] {
 					p.reference(src.whole)
+					p.meets(src, "")
 					found = append(found, src.whole)
 				}
 			}
@@ -153,6 +154,11 @@ func (s *scope) lookup(p *part, parts []string) []value {
 			for _, f := range it.visible {
 				if f.name == name {
 					found = append(found, f.value)
+					if f.gen != given {
+						for _, src := range it.sources {
+							p.meets(src, name)
+						}
+					}
 				}
 			}
 		}
@@ -167,6 +173,7 @@ func (s *scope) lookup(p *part, parts []string) []value {
 				for _, f := range src.cols {
 					if f.name == name {
 						found = append(found, f.value)
+						p.meets(src, name)
 					}
 				}
 			}
@@ -177,6 +184,7 @@ func (s *scope) lookup(p *part, parts []string) []value {
 	}
 	for _, v := range found {
 		p.reference(v)
+		p.computes(v)
 	}
 	return found
 }
@@ -234,6 +242,7 @@ func (p *part) star(qualifier []string, sc *scope) ([]field, bool) {
 	for s := sc; s != nil; s = s.outer {
 		for src := range s.all() {
 			if src.is(qualifier) {
+				p.meets(src, "")
 				for _, f := range src.cols {
 					p.reference(f.value)
 				}

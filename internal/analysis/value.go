@@ -23,6 +23,7 @@ type value struct {
 	// are the base columns that decide how many.
 	set  bool
 	rows Columns
+	gen  generation // of the rows that it comes from
 }
 
 // A field is one named part of a row.
@@ -61,6 +62,7 @@ func (p *part) combine(typ catalog.OID, vs ...value) value {
 		r.src = r.src.Union(v.src)
 		r.lits = p.joinLits(r.lits, v.lits)
 		r.set, r.rows = r.set || v.set, r.rows.Union(v.rows)
+		r.gen = max(r.gen, v.gen)
 		switch {
 		case v.how == Opaque:
 			r.how = Opaque

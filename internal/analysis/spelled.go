@@ -1,0 +1,283 @@
+package analysis
+
+import (
+	"slices"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
+)
+
+// Rows that a statement makes up by itself, numbers counted or letters listed,
+// hold every value there is. A condition in which they meet a column chooses
+// those that the column holds, and so spells it with values that derive from
+// nothing: SELECT g FROM generate_series(1, 127) g, customers WHERE
+// ascii(email) = g. What is chosen so derives from the column.
+
+// generation says whether a value comes from rows that the statement makes up.
+type generation int8
+
+const (
+	given   generation = iota // it does not
+	listed                    // each of them stands in the text or an argument
+	counted                   // they are counted up
+)
+
+// A link is a condition in which sources with made-up rows meet base columns,
+// or one another.
+type link struct {
+	src     Columns
+	sources []*source
+	least   generation // of the columns that it chooses
+}
+
+// counters are the functions that count up rows.
+var counters = []string{"generate_series", "generate_subscripts"}
+
+// tested analyzes a condition as exprAs, each part of a conjunction by itself.
+// It also returns what that says of the made-up rows that the condition chooses.
+func (p *part) tested(typ catalog.OID, n *pg.Node, sc *scope) (value, value) {
+	if b := n.GetBoolExpr(); b != nil && b.Boolop == pg.BoolExprType_AND_EXPR {
+		defer p.leave()
+		if !p.enter() {
+			return constant(boolOID), constant(0)
+		}
+		v, says := value{how: Constant, typ: boolOID, known: true}, constant(0)
+		for _, n := range b.Args {
+			w, more := p.tested(boolOID, n, sc)
+			v, says = p.combine(boolOID, v, w), p.combine(0, says, more)
+		}
+		v = derived(v)
+		p.probe(v.src)
+		return v, says
+	}
+	met, computed := p.a.met, p.a.computed
+	p.a.met, p.a.computed = nil, false
+	v, says := p.exprAs(typ, n, sc), constant(0)
+	least := listed
+	if !p.a.computed && looksUp(n) {
+		// Whole values that the statement brings along are guesses.
+		least = counted
+	}
+	p.link(v.src, least, p.a.met...)
+	if v.gen >= least && len(v.src) > 0 {
+		says = counting(v.src, Expression)
+	}
+	p.a.met, p.a.computed = append(met, p.a.met...), computed || p.a.computed
+	return v, says
+}
+
+// link records that a condition on these columns chooses among the sources.
+func (p *part) link(src Columns, least generation, sources ...*source) {
+	if len(sources) > 0 && len(src)+len(sources) > 1 && p.step() {
+		p.a.links = append(p.a.links, link{src, slices.Clone(sources), least})
+	}
+}
+
+// linkUsing is link for a column of JOIN USING.
+func (p *part) linkUsing(left, right value, sources []*source) {
+	least := listed
+	if (len(left.src) == 0 || left.how == Plain) && (len(right.src) == 0 || right.how == Plain) {
+		least = counted
+	}
+	p.link(left.src.Union(right.src), least, sources...)
+}
+
+// looksUp reports whether a condition only compares whole values for equality.
+func looksUp(n *pg.Node) bool {
+	if b := n.GetBoolExpr(); b != nil {
+		return !slices.ContainsFunc(b.Args, func(n *pg.Node) bool { return !looksUp(n) })
+	}
+	if s := n.GetSubLink(); s != nil {
+		list := s.Subselect.GetSelectStmt().GetTargetList()
+		return s.SubLinkType == pg.SubLinkType_ANY_SUBLINK && len(s.OperName) == 0 && whole(s.Testexpr) &&
+			len(list) == 1 && whole(list[0].GetResTarget().GetVal())
+	}
+	e := n.GetAExpr()
+	if e == nil || len(e.Name) != 1 {
+		return false
+	}
+	switch e.Kind {
+	case pg.A_Expr_Kind_AEXPR_OP, pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_DISTINCT, pg.A_Expr_Kind_AEXPR_NOT_DISTINCT, pg.A_Expr_Kind_AEXPR_IN:
+		op := strs(e.Name)[0]
+		return (op == "=" || op == "<>") && whole(e.Lexpr) && whole(e.Rexpr)
+	}
+	return false
+}
+
+// whole reports whether an expression is all of a value, but for its case and
+// the space around it.
+func whole(n *pg.Node) bool {
+	switch e := n.GetNode().(type) {
+	case *pg.Node_ColumnRef, *pg.Node_AConst, *pg.Node_ParamRef:
+		return true
+	case *pg.Node_TypeCast:
+		return whole(e.TypeCast.Arg)
+	case *pg.Node_CollateClause:
+		return whole(e.CollateClause.Arg)
+	case *pg.Node_List:
+		return !slices.ContainsFunc(e.List.Items, func(n *pg.Node) bool { return !whole(n) })
+	case *pg.Node_FuncCall:
+		name := strs(e.FuncCall.Funcname)
+		return len(e.FuncCall.Args) == 1 && slices.Contains([]string{"lower", "upper", "btrim"}, name[len(name)-1]) && whole(e.FuncCall.Args[0])
+	}
+	return false
+}
+
+// computes notes that a condition names a column that is more than a column of a
+// table.
+func (p *part) computes(v value) {
+	p.a.computed = p.a.computed || len(v.src) > 0 && v.how != Plain
+}
+
+// meets notes the sources at one level whose made-up columns a name means.
+func (p *part) meets(src *source, name string) {
+	for _, f := range src.cols {
+		if f.gen != given && (name == "" || f.name == name) {
+			p.a.met = append(p.a.met, src)
+			return
+		}
+	}
+}
+
+// spell lets the sources of sc derive from what chooses among their rows, by the
+// links from the given one on.
+func (p *part) spell(sc *scope, from int) {
+	links := p.a.links[min(from, len(p.a.links)):]
+	if len(links) == 0 {
+		return
+	}
+	here := map[*source]bool{}
+	for src := range sc.all() {
+		here[src] = true
+	}
+	type key struct {
+		src   *source
+		least generation
+	}
+	by := map[key]Columns{}
+	for changed := true; changed && p.spend(len(links)); {
+		changed = false
+		for _, l := range links {
+			src := l.src
+			for _, s := range l.sources {
+				src = src.Union(by[key{s, listed}]).Union(by[key{s, counted}])
+			}
+			for _, s := range l.sources {
+				k := key{s, l.least}
+				if here[s] && !by[k].ContainsAll(src) {
+					by[k] = by[k].Union(src)
+					changed = true
+				}
+			}
+		}
+	}
+	for k, src := range by {
+		p.spellSource(sc, k.src, k.least, src)
+	}
+}
+
+// spellSource lets the made-up columns of a source derive from src.
+func (p *part) spellSource(sc *scope, s *source, least generation, src Columns) {
+	names := map[string]bool{}
+	s.cols = slices.Clone(s.cols)
+	for i, f := range s.cols {
+		if f.gen >= least && !f.src.ContainsAll(src) {
+			s.cols[i].value = p.spelled(f.value, src)
+			names[f.name] = true
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	s.whole = p.spelled(s.whole, src)
+	if s.whole.fields != nil && len(s.whole.fields) == len(s.cols) {
+		s.whole.fields = s.cols
+	}
+	s.rows = s.rows.Union(src)
+	for _, it := range sc.items {
+		if !slices.Contains(it.sources, s) {
+			continue
+		}
+		it.visible = slices.Clone(it.visible)
+		for i, f := range it.visible {
+			if names[f.name] && f.gen >= least {
+				it.visible[i].value = p.spelled(f.value, src)
+			}
+		}
+	}
+}
+
+// spelled returns v where src chooses it.
+func (p *part) spelled(v value, src Columns) value {
+	r := derived(p.combine(v.typ, v, counting(src, Expression)))
+	for _, f := range v.fields {
+		r.fields = append(r.fields, field{f.name, p.spelled(f.value, src)})
+	}
+	return r
+}
+
+// correlated returns what a subquery, which made the links from the given one
+// on, says of the made-up rows around it.
+func (p *part) correlated(sc *scope, from int) value {
+	links := p.a.links[min(from, len(p.a.links)):]
+	v := constant(0)
+	for s := sc; s != nil && len(links) > 0 && p.spend(len(links)); s = s.outer {
+		for src := range s.all() {
+			for _, l := range links {
+				if len(l.src) > 0 && slices.Contains(l.sources, src) {
+					v = p.combine(0, v, counting(l.src, Expression))
+				}
+			}
+		}
+	}
+	return v
+}
+
+// choosing links what else of a SELECT chooses among made-up rows before its
+// outputs are looked at: HAVING, and what it is grouped and ordered by.
+func (p *part) choosing(sel *pg.SelectStmt, sc *scope) {
+	for src := range sc.all() {
+		if slices.ContainsFunc(src.cols, func(f field) bool { return f.gen != given }) {
+			if sel.HavingClause != nil {
+				p.tested(boolOID, sel.HavingClause, sc)
+			}
+			for _, list := range [][]*pg.Node{sel.SortClause, sel.GroupClause, sel.DistinctClause} {
+				for _, n := range list {
+					if sb := n.GetSortBy(); sb != nil {
+						n = sb.Node
+					}
+					// Other keys are names of outputs, or columns as they are.
+					if n != nil && n.Node != nil && n.GetColumnRef() == nil && n.GetAConst() == nil && n.GetGroupingSet() == nil {
+						p.tested(0, n, sc)
+					}
+				}
+			}
+			return
+		}
+	}
+}
+
+// madeUp returns the sources of a join that have a made-up column of a name.
+func (p *part) madeUp(it *item, name string) []*source {
+	var out []*source
+	for _, src := range it.sources {
+		if f := named(src.cols, name); f.gen != given {
+			out = append(out, src)
+		}
+	}
+	return out
+}
+
+// generates says how a function that returns rows makes them up.
+func (p *part) generates(f *catalog.Function, v value) generation {
+	switch {
+	case p.isBuiltin(f) && slices.Contains(counters, f.Name):
+		return counted
+	case len(v.src) > 0 || v.how == Opaque:
+		return given
+	case p.isBuiltin(f):
+		return listed
+	}
+	return counted
+}
