@@ -6,8 +6,9 @@ import (
 )
 
 var (
-	dollarTag  = regexp.MustCompile(`^\$[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*\$|^\$\$`)
-	longDigits = regexp.MustCompile(`[0-9]{4,}`)
+	dollarTag = regexp.MustCompile(`^\$[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*\$|^\$\$`)
+	// The digits in a name are no number: orders_2024.
+	nameOrNumber = regexp.MustCompile(`[A-Za-z_\x80-\x{10ffff}][A-Za-z0-9_\x80-\x{10ffff}]*|[0-9][0-9A-Za-z_]{3,}`)
 )
 
 // maskCode replaces, in SQL or PL/pgSQL code, what stands in quotes, comments and long numbers. A
@@ -15,7 +16,14 @@ var (
 // code.
 func maskCode(s string) string {
 	var b strings.Builder
-	word := func(text string) { b.WriteString(longDigits.ReplaceAllString(text, "0")) }
+	word := func(text string) {
+		b.WriteString(nameOrNumber.ReplaceAllStringFunc(text, func(s string) string {
+			if s[0] >= '0' && s[0] <= '9' {
+				return "0"
+			}
+			return s
+		}))
+	}
 	for s != "" {
 		i := strings.IndexAny(s, "'$-/\"")
 		if i < 0 {

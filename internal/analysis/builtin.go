@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
@@ -78,6 +79,12 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 		p.rec.st.Classes |= SequenceSet
 		p.rec.st.Sweeps = true // which one it is is known when it runs
 	}
+	if f.Name == "num_nulls" || f.Name == "num_nonnulls" {
+		for i, a := range args {
+			args[i] = p.nullTest(a)
+		}
+		return p.result(f, args)
+	}
 	passed := p.combine(0, args...)
 	for _, a := range args { // array_position and its kin compare
 		p.compared(a)
@@ -120,7 +127,7 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 		p.rec.st.Classes |= classesOf(class)
 		p.rec.touched[c[0]] = struct{}{}
 		src, how := passed.src.Union(c), Plain
-		if p.userColumns(passed.src) {
+		if p.userColumns(passed.src) || slices.ContainsFunc(args, func(a value) bool { return a.how != Plain && slices.ContainsFunc(a.src, p.tells) }) {
 			how = Expression
 		}
 		// Else its arguments only choose what it tells, which comes out unchanged.
@@ -156,6 +163,17 @@ func (p *part) userColumns(cols Columns) bool {
 		}
 	}
 	return false
+}
+
+// tells reports whether a column of a system catalog, or a function's result,
+// tells more than names, numbers and privileges.
+func (p *part) tells(c Column) bool {
+	rel := p.a.snap.Relation(c.Rel)
+	if c.Att == ResultAtt || rel == nil || rel.Column(c.Att) == nil {
+		return true
+	}
+	class := builtin.RelationColumn(systemRelation(rel), rel.Name, rel.Column(c.Att).Name)
+	return class == 0 || class&^builtin.Harmless != 0
 }
 
 // classesOf translates what a source of data is.

@@ -569,10 +569,12 @@ func (p *part) aggregate(f *catalog.Function, args []value, loc int) value {
 	} else if p.isBuiltin(f) {
 		p.builtinCall(f, args, loc)
 	}
-	switch v.how {
-	case Opaque:
-	case Constant, Count:
+	switch {
+	case v.how == Opaque:
+	case v.how == Constant || v.how == Count:
 		v.how = Count
+	case f.Schema == "pg_catalog" && f.Name == "array_agg" && p.definitions(args):
+		v.how = Plain // each element is one of them
 	default:
 		v.how = Aggregate
 	}

@@ -85,7 +85,7 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 		p.probe(v.src) // x OR NULL
 		return v
 	case *pg.Node_NullTest:
-		return p.exprs(boolOID, []*pg.Node{e.NullTest.Arg}, sc)
+		return p.nullTest(p.expr(e.NullTest.Arg, sc))
 	case *pg.Node_BooleanTest:
 		return p.combine(boolOID, p.exprAs(boolOID, e.BooleanTest.Arg, sc))
 	case *pg.Node_FuncCall:
@@ -106,7 +106,7 @@ func (p *part) expr(n *pg.Node, sc *scope) value {
 	case *pg.Node_MinMaxExpr:
 		v := p.choose(e.MinMaxExpr.Args, sc)
 		p.compared(v)
-		return v
+		return derived(v) // which it is tells how they compare
 	case *pg.Node_AIndirection:
 		return p.indirect(p.expr(e.AIndirection.Arg, sc), e.AIndirection.Indirection, sc)
 	case *pg.Node_AArrayExpr:
@@ -468,6 +468,7 @@ func (p *part) caseExpr(c *pg.CaseExpr, sc *scope) value {
 	// need be: they flow.
 	cond := p.combine(boolOID, conds...)
 	p.test(cond.src)
+	how := p.beside(v, cond).how
 	if len(cond.src) > 0 || cond.how == Opaque {
 		fields := v.fields
 		v = p.combine(v.typ, v, cond)
@@ -475,11 +476,22 @@ func (p *part) caseExpr(c *pg.CaseExpr, sc *scope) value {
 		for _, f := range fields {
 			v.fields = append(v.fields, field{f.name, p.combine(f.typ, f.value, cond)})
 		}
-		if v.how == Plain {
-			v.how = Expression
-		}
 	}
-	return derived(v)
+	if v = derived(v); how == Plain {
+		v.how = Plain
+	}
+	return v
+}
+
+// nullTest returns whether v is NULL. Masks show it of a column as it is, not of
+// what is computed: nullif(email, 'a guess').
+func (p *part) nullTest(v value) value {
+	plain := v.how == Plain
+	v = derived(p.combine(boolOID, v))
+	if plain {
+		v.how = Count
+	}
+	return v
 }
 
 func (p *part) subLink(s *pg.SubLink, sc *scope) value {
@@ -503,11 +515,14 @@ func (p *part) subLinkValue(s *pg.SubLink, sc *scope) value {
 			return opaque(nil)
 		}
 		v := derived(cols[0].value)
+		if p.definitions([]value{cols[0].value}) {
+			v.how = Plain // each element is one of them
+		}
 		if t := p.a.snap.Type(v.typ); t != nil {
 			v.typ = t.Array
 		}
 		if len(rows) > 0 { // its length says how many there are
-			v = p.combine(v.typ, v, counting(rows, Expression))
+			v = p.beside(v, counting(rows, Expression))
 		}
 		v.set, v.rows = false, nil
 		return v

@@ -76,7 +76,7 @@ func (p *part) made(v value, sc *scope) value {
 			rows = rows.Union(src.rows)
 		}
 		if len(rows) > 0 {
-			v = p.combine(v.typ, v, counting(rows, Aggregate))
+			v = p.beside(v, counting(rows, Aggregate))
 		}
 	}
 	return v
@@ -140,7 +140,11 @@ func (p *part) setOperation(sel *pg.SelectStmt, sc *scope) []field {
 		}
 	}
 	for j := range cols {
-		cols[j].value = derived(p.unify(vs[j]))
+		v := p.unify(vs[j])
+		cols[j].value = derived(v)
+		if sel.Op == pg.SetOperation_SETOP_UNION {
+			cols[j].how = v.how
+		}
 		if distinct || sel.Op != pg.SetOperation_SETOP_UNION {
 			p.test(cols[j].src)
 			p.compared(cols[j].value)

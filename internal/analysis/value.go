@@ -85,6 +85,9 @@ func (p *part) combine(typ catalog.OID, vs ...value) value {
 // set operations give. It keeps the parts of rows where all have the same.
 func (p *part) either(typ catalog.OID, vs ...value) value {
 	r := p.combine(typ, vs...)
+	if p.definitions(vs) {
+		r.how = Plain
+	}
 	var rows []value
 	for _, v := range vs {
 		if v.fields == nil && p.rowRelation(v.typ) != nil {
@@ -112,6 +115,36 @@ func (p *part) either(typ catalog.OID, vs ...value) value {
 			parts[j] = v.fields[i].value
 		}
 		r.fields[i] = field{rows[0].fields[i].name, p.combine(rows[0].fields[i].typ, parts...)}
+	}
+	return r
+}
+
+// definitions reports whether the one of vs that is chosen is a definition as the
+// system catalogs give it, or nothing that a mask is for.
+func (p *part) definitions(vs []value) bool {
+	found := false
+	for _, v := range vs {
+		switch {
+		case v.how == Constant && len(v.src) == 0:
+		case v.how == Opaque || v.fields != nil || p.userColumns(v.src):
+			return false
+		case !slices.ContainsFunc(v.src, p.tells):
+		case v.how == Plain:
+			found = true
+		default:
+			return false
+		}
+	}
+	return found
+}
+
+// beside returns v with what decides that it comes, and how often. A definition
+// stays one where that is nothing that a mask is for.
+func (p *part) beside(v, by value) value {
+	r := p.combine(v.typ, v, by)
+	tells := by.how == Opaque || by.how != Count && slices.ContainsFunc(by.src, p.tells)
+	if v.how == Plain && !tells && !p.userColumns(by.src) && p.definitions([]value{v}) {
+		r.how = Plain
 	}
 	return r
 }
