@@ -24,14 +24,14 @@ type analyzer struct {
 	// subqueries are the names of the columns of scalar subqueries.
 	subqueries map[*pg.SubLink]string
 	numbers    map[*pg.FuncCall]struct{} // see part.numbers
-	called     []*catalog.Function // what the last call by name may mean
-	rows       Columns             // what decides how many rows the last query gives, see scope
-	exhausted  string              // which limit was reached, or ""
-	with       *cte                // the WITH query that is being analyzed
-	tooDeep    bool                // they go through too many others
-	links      []link              // see link
-	met        []*source           // those with made-up rows that the condition under way names
-	computed   bool                // it names columns of a subquery or function that are computed
+	called     []*catalog.Function       // what the last call by name may mean
+	rows       Columns                   // what decides how many rows the last query gives, see scope
+	exhausted  string                    // which limit was reached, or ""
+	with       *cte                      // the WITH query that is being analyzed
+	tooDeep    bool                      // they go through too many others
+	links      []link                    // see link
+	met        []*source                 // those with made-up rows that the condition under way names
+	computed   bool                      // it names columns of a subquery or function that are computed
 	// Whether the statement sets search_path while it runs, and whether a name in
 	// the code that it runs goes by it.
 	pathSet, pathUsed bool
