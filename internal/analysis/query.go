@@ -36,7 +36,7 @@ func (p *part) query(sel *pg.SelectStmt, outer *scope) []field {
 	p.orderBy(sel.SortClause, sc)
 	cols = p.limit(sel, cols, sc)
 	if len(sel.LockingClause) > 0 && !p.defined {
-		p.effect(RowLock, "locks the rows that it reads")
+		p.locks(sel, sc)
 	}
 	done()
 	p.a.rows = sc.rows
