@@ -325,6 +325,17 @@ func TestShapeIsExact(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A grant for a shape does not cover the constant that lets every row through.
+func TestShapeStaysBounded(t *testing.T) {
+	q := newQueued(t, inMemory(t, approve.QueueConfig{}))
+	id := q.ticket("UPDATE orders SET customer = 5 WHERE id > 100")
+	_, err := q.queue.Decide(t.Context(), id, approve.Decision{By: dba, Verdict: approve.Yes, Scope: approve.Scope{Times: 9, For: time.Hour}})
+	require.NoError(t, err)
+	require.NotEqual(t, id, q.ticket("UPDATE orders SET customer = 5 WHERE id > 0"))
+	_, err = q.db.Exec("UPDATE orders SET customer = 5 WHERE id > 200")
+	require.NoError(t, err)
+}
+
 // Where a constant is code, a role or a file, a decision covers that one alone.
 func TestShapeOfCode(t *testing.T) {
 	q := newQueued(t, inMemory(t, approve.QueueConfig{}))

@@ -39,6 +39,8 @@ func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *sc
 	default:
 		where = t.simple(where)
 		switch {
+		case where.GetCurrentOfExpr() != nil && t.everyRowOf(where.GetCurrentOfExpr().CursorName), where.GetCurrentOfExpr() == nil && t.everyRow(where):
+			b.Why = "a loop meets every row of " + relName(rel)
 		case where.GetCurrentOfExpr() != nil:
 			b.Limited, b.OneRow = true, true
 		case t.all(where):
@@ -124,6 +126,7 @@ type limits struct {
 	covered map[*pg.SelectStmt]outputs // see coveredBy
 	judged  map[judgement]bool         // see all
 	selves  []cover                    // other names of the target's row
+	given   bool                       // parameters are not NULL
 	// depth bounds recursion; deeper parts count as able to exclude rows only
 	// when they name a column.
 	depth int
@@ -242,6 +245,17 @@ func (t *limits) truth(n *pg.Node) verdict {
 		if e.NullTest.Nulltesttype == pg.NullTestType_IS_NULL {
 			return null
 		}
+		if f := e.NullTest.Arg.GetFuncCall(); f != nil && len(f.Args) == 2 && (lastOf(f.Funcname) == "regexp_match" || lastOf(f.Funcname) == "regexp_matches") {
+			return t.compare(f.Args[0], "~", f.Args[1])
+		}
+		if null == depends && t.mentions(e.NullTest.Arg) {
+			// With a parameter that is NULL, no row is met.
+			given := *t
+			given.given = true
+			if given.nullness(e.NullTest.Arg) == never {
+				return always
+			}
+		}
 		switch null {
 		case always:
 			return never
@@ -286,6 +300,10 @@ func (t *limits) truth(n *pg.Node) verdict {
 			return depends
 		}
 		switch name[len(name)-1] {
+		case "jsonb_path_exists", "jsonb_path_match", "jsonb_path_exists_tz":
+			if len(args) >= 2 && t.anyDocument(args[1]) {
+				return always
+			}
 		case "starts_with":
 			if len(args) == 2 && t.isText(args[1], "") {
 				return always
@@ -301,22 +319,6 @@ func (t *limits) truth(n *pg.Node) verdict {
 		}
 	}
 	return depends
-}
-
-// refuted returns what a comparison with FALSE, or one that is not with TRUE,
-// says is false.
-func refuted(e *pg.A_Expr) *pg.Node {
-	op := opName(e)
-	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || op != "=" && op != "<>" {
-		return nil
-	}
-	if isBool(e.Rexpr, op != "=") {
-		return e.Lexpr
-	}
-	if isBool(e.Lexpr, op != "=") {
-		return e.Rexpr
-	}
-	return nil
 }
 
 func (t *limits) boolean(b *pg.BoolExpr) verdict {
@@ -354,107 +356,6 @@ func (t *limits) boolean(b *pg.BoolExpr) verdict {
 	return depends
 }
 
-// truthOfNot judges NOT n. Unlike truth it must tell false from NULL.
-func (t *limits) truthOfNot(n *pg.Node) verdict {
-	t.depth++
-	defer func() { t.depth-- }()
-	if t.depth > maxPredicateDepth || !t.p.step() {
-		return depends
-	}
-	n = t.simple(n)
-	if c, ok := t.fold(n); ok {
-		if c.null || c.isTrue() {
-			return never
-		}
-		if c.isFalse() {
-			return always
-		}
-	}
-	switch e := n.GetNode().(type) {
-	case *pg.Node_BoolExpr:
-		switch e.BoolExpr.Boolop {
-		case pg.BoolExprType_NOT_EXPR:
-			if len(e.BoolExpr.Args) == 1 {
-				return t.truth(e.BoolExpr.Args[0])
-			}
-		case pg.BoolExprType_AND_EXPR: // NOT (a AND b) is NOT a OR NOT b
-			for i, a := range e.BoolExpr.Args {
-				if t.truthOfNot(a) == always || t.oppositeOfAny(a, e.BoolExpr.Args[:i]) {
-					return always
-				}
-			}
-			return depends
-		case pg.BoolExprType_OR_EXPR:
-			all := always
-			for _, a := range e.BoolExpr.Args {
-				if v := t.truthOfNot(a); v != always {
-					all = v
-				}
-			}
-			return all
-		}
-	case *pg.Node_NullTest:
-		flipped := pg.NullTestType_IS_NULL
-		if e.NullTest.Nulltesttype == pg.NullTestType_IS_NULL {
-			flipped = pg.NullTestType_IS_NOT_NULL
-		}
-		return t.truth(&pg.Node{Node: &pg.Node_NullTest{NullTest: &pg.NullTest{Arg: e.NullTest.Arg, Nulltesttype: flipped}}})
-	case *pg.Node_BooleanTest: // never NULL
-		switch t.truth(n) {
-		case never:
-			return always
-		case always:
-			return never
-		}
-		return depends
-	case *pg.Node_SubLink:
-		sel := e.SubLink.Subselect.GetSelectStmt()
-		if e.SubLink.SubLinkType == pg.SubLinkType_EXISTS_SUBLINK && sel != nil && t.empty(sel) {
-			return always
-		}
-		if e.SubLink.SubLinkType == pg.SubLinkType_ANY_SUBLINK { // NOT (x NOT IN ...) is x IN ...
-			return not(t.truth(n))
-		}
-	case *pg.Node_AExpr:
-		if of := refuted(e.AExpr); of != nil {
-			return t.truth(of)
-		}
-		if f := opposed(e.AExpr); f != nil {
-			return t.comparison(f)
-		}
-	}
-	return not(t.truth(n))
-}
-
-var negated = map[string]string{"=": "<>", "<>": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
-
-var everyOrAny = map[pg.A_Expr_Kind]pg.A_Expr_Kind{
-	pg.A_Expr_Kind_AEXPR_OP:     pg.A_Expr_Kind_AEXPR_OP,
-	pg.A_Expr_Kind_AEXPR_IN:     pg.A_Expr_Kind_AEXPR_IN,
-	pg.A_Expr_Kind_AEXPR_OP_ANY: pg.A_Expr_Kind_AEXPR_OP_ALL,
-	pg.A_Expr_Kind_AEXPR_OP_ALL: pg.A_Expr_Kind_AEXPR_OP_ANY,
-}
-
-// opposed returns the comparison that is true where e is false, or nil.
-func opposed(e *pg.A_Expr) *pg.A_Expr {
-	f := &pg.A_Expr{Name: e.Name, Lexpr: e.Lexpr, Rexpr: e.Rexpr}
-	switch e.Kind {
-	case pg.A_Expr_Kind_AEXPR_DISTINCT:
-		f.Kind = pg.A_Expr_Kind_AEXPR_NOT_DISTINCT
-	case pg.A_Expr_Kind_AEXPR_NOT_DISTINCT:
-		f.Kind = pg.A_Expr_Kind_AEXPR_DISTINCT
-	default:
-		if f.Kind = between[e.Kind]; f.Kind == 0 {
-			op := negated[opName(e)]
-			if f.Kind = everyOrAny[e.Kind]; op == "" || f.Kind == 0 {
-				return nil
-			}
-			f.Name = []*pg.Node{pg.MakeStrNode(op)}
-		}
-	}
-	return f
-}
-
 var mirrored = map[string]string{"=": "=", "<>": "<>", "<": ">", ">=": "<=", ">": "<", "<=": ">="}
 
 func opName(e *pg.A_Expr) string {
@@ -467,55 +368,6 @@ func opName(e *pg.A_Expr) string {
 		return "<>"
 	}
 	return op
-}
-
-// oppositeOfAny reports whether a is the opposite of one of list. Over all parts
-// of an OR that takes quadratic time, which is counted.
-func (t *limits) oppositeOfAny(a *pg.Node, list []*pg.Node) bool {
-	return t.p.spend(2*len(list)) && slices.ContainsFunc(list, func(c *pg.Node) bool { return t.opposite(a, c) })
-}
-
-// opposite reports whether a and b are x and NOT x, as far as NULL is not
-// looked at.
-func (t *limits) opposite(a, b *pg.Node) bool {
-	a, b = t.simple(a), t.simple(b)
-	for range 2 {
-		if e := a.GetBoolExpr(); e != nil && e.Boolop == pg.BoolExprType_NOT_EXPR && len(e.Args) == 1 && t.same(e.Args[0], b) {
-			return true
-		}
-		if e, f := a.GetNullTest(), b.GetNullTest(); e != nil && f != nil && e.Nulltesttype != f.Nulltesttype && t.same(e.Arg, f.Arg) {
-			return true
-		}
-		if e, f := a.GetBooleanTest(), b.GetBooleanTest(); e != nil && f != nil && e.Booltesttype != f.Booltesttype && t.same(e.Arg, f.Arg) {
-			return true
-		}
-		a, b = b, a
-	}
-	e, f := a.GetAExpr(), b.GetAExpr()
-	if e == nil || f == nil {
-		return false
-	}
-	if e.Kind != pg.A_Expr_Kind_AEXPR_OP || f.Kind != pg.A_Expr_Kind_AEXPR_OP {
-		// IN and NOT IN, LIKE and NOT LIKE, BETWEEN and NOT BETWEEN.
-		if between[e.Kind] == f.Kind && f.Kind != 0 {
-			return t.same(e.Lexpr, f.Lexpr) && t.same(e.Rexpr, f.Rexpr)
-		}
-		return e.Kind == f.Kind && opName(e) != opName(f) && t.same(e.Lexpr, f.Lexpr) && t.same(e.Rexpr, f.Rexpr)
-	}
-	covers := func(o, q string) bool { // together they hold for every pair
-		switch o + " " + q {
-		case "= <>", "<> =", "< >=", ">= <", "> <=", "<= >", "<= >=", ">= <=":
-			return true
-		}
-		return false
-	}
-	if t.same(e.Lexpr, f.Lexpr) && t.same(e.Rexpr, f.Rexpr) && covers(opName(e), opName(f)) {
-		return true
-	}
-	if t.same(e.Lexpr, f.Rexpr) && t.same(e.Rexpr, f.Lexpr) && covers(opName(e), mirrored[opName(f)]) {
-		return true
-	}
-	return false
 }
 
 func (t *limits) cases(c *pg.CaseExpr) verdict {

@@ -44,11 +44,11 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 		}
 		switch op {
 		case "~", "~*":
-			if t.matchesAll(r, regexAll) {
+			if t.matchesAll(r, regexAll) || t.disguised(r) {
 				return always
 			}
 		case "~~", "~~*":
-			if t.matchesAll(r, likeAll) {
+			if t.matchesAll(r, likeAll) || t.disguised(r) {
 				return always
 			}
 		case "^@":
@@ -56,12 +56,42 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 				return always
 			}
 		case "@>", "<@", "&&":
-			if t.same(l, r) || op == "@>" && t.inAll(r) || op == "<@" && t.inAll(l) || op == "@>" && t.holdsAll(l) || op == "<@" && t.holdsAll(r) {
+			if t.same(l, r) || op == "@>" && t.inAll(r) || op == "<@" && t.inAll(l) || op == "@>" && t.holdsAll(l) || op == "<@" && t.holdsAll(r) ||
+				op == "@>" && t.within(r, l) || op == "<@" && t.within(l, r) {
+				return always
+			}
+		case "?", "?&", "?|":
+			// The names of the columns are those of every row.
+			if f := l.GetFuncCall(); len(f.GetArgs()) == 1 && t.wholeRow(f.Args[0].GetColumnRef()) {
+				return always
+			}
+		case "@?", "@@":
+			if c := t.column(l); c != nil && t.anyDocument(r) {
+				if typ := t.p.a.snap.Type(c.Type); typ != nil && typ.Name == "jsonb" {
+					return always
+				}
+			}
+		case "%", "<%", "%>":
+			if t.same(l, r) {
 				return always
 			}
 		}
 		if v := t.range_(l, op, r); v != depends {
 			return v
+		}
+		if v := t.farTime(l, op, r); v != depends {
+			return v
+		}
+		if m, ok := mirrored[op]; ok {
+			if v := t.farTime(r, m, l); v != depends {
+				return v
+			}
+			if t.aboutItself(l) && !t.mentions(r) || t.aboutItself(r) && !t.mentions(l) {
+				return always
+			}
+			if op == "<=" && t.roundedDown(l, r) || op == ">=" && t.roundedDown(r, l) {
+				return always
+			}
 		}
 		if t.everyKey(l, op, r) || mirrored[op] != "" && t.everyKey(r, mirrored[op], l) {
 			return always
@@ -84,7 +114,7 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 			return t.compare(l, "<>", r)
 		}
 	case pg.A_Expr_Kind_AEXPR_LIKE, pg.A_Expr_Kind_AEXPR_ILIKE:
-		if !strings.HasPrefix(op, "!") && (t.matchesAll(r, likeAll) || t.same(l, r)) {
+		if !strings.HasPrefix(op, "!") && (t.matchesAll(r, likeAll) || t.same(l, r) || t.disguised(r)) {
 			return always
 		}
 		if strings.HasPrefix(op, "!") && t.matchesAll(r, func(s string) bool { return s == "" }) {
@@ -97,6 +127,9 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 	case pg.A_Expr_Kind_AEXPR_IN:
 		return t.overList(l, op, r.GetList().GetItems(), op != "=")
 	case pg.A_Expr_Kind_AEXPR_OP_ANY:
+		if op == "=" && t.allLabels(r) {
+			return always
+		}
 		if s := t.bare(r).GetSubLink(); s != nil && op == "=" && t.ownColumn(l, s.Subselect) {
 			return always
 		}
@@ -115,8 +148,10 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 		from, to := items[0], items[1]
 		switch e.Kind {
 		case pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
-			if a, ok := t.fold(from); ok && a.num != nil {
-				if b, ok := t.fold(to); ok && b.num != nil && a.num.Cmp(b.num) > 0 {
+			if a, b := t.number(from), t.number(to); a != nil && b != nil && a.Cmp(b) > 0 {
+				from, to = to, from
+			} else if a, ok := t.constantTime(from, 0); ok {
+				if b, ok := t.constantTime(to, 0); ok && a.After(b) {
 					from, to = to, from
 				}
 			}
@@ -253,8 +288,14 @@ func (t *limits) shift(n *pg.Node) (*pg.Node, *big.Float) {
 func (t *limits) everyKey(l *pg.Node, op string, r *pg.Node) bool {
 	x, by := t.shift(t.bare(l))
 	col := t.column(t.bare(x))
+	if col == nil || !t.isKey(col.Num) {
+		return false
+	}
+	if t.isString(t.p.baseType(col.Type)) && by.Sign() == 0 {
+		return (op == ">" || op == ">=" || op == "<>") && t.isText(r, "")
+	}
 	num := t.number(r)
-	if col == nil || num == nil || !t.isKey(col.Num) {
+	if num == nil {
 		return false
 	}
 	num = new(big.Float).Sub(num, by)
@@ -269,7 +310,7 @@ func (t *limits) everyKey(l *pg.Node, op string, r *pg.Node) bool {
 	case op == ">=":
 		return num.Cmp(big.NewFloat(1)) <= 0
 	}
-	return op == "<" && num.Cmp(high) >= 0
+	return (op == "<" || op == "<=") && num.Cmp(big.NewFloat(manyKeys)) >= 0
 }
 
 // isKey reports whether a column is of a key without NULL, or refers to one.
@@ -397,16 +438,44 @@ func (t *limits) span(n *pg.Node) (low, high *big.Float) {
 			return nil, nil
 		}
 		switch name[len(name)-1] {
-		case "length", "char_length", "character_length", "octet_length", "bit_length", "abs", "cardinality", "strpos", "position", "num_nulls", "num_nonnulls":
+		case "length", "char_length", "character_length", "octet_length":
+			if c := t.column(t.bare(lastNode(f.Args))); c != nil && t.isKey(c.Num) {
+				return num(1), nil // no key is empty
+			}
+			return num(0), nil
+		case "bit_length", "levenshtein", "levenshtein_less_equal", "width_bucket", "jsonb_array_length", "json_array_length", "regexp_count", "ascii", "pg_column_size", "abs", "cardinality", "strpos", "position", "num_nulls", "num_nonnulls":
 			return num(0), nil
 		case "random":
 			return num(0), num(1)
 		case "sign":
 			return num(-1), num(1)
+		case "similarity", "word_similarity", "strict_word_similarity":
+			return num(0), num(1)
+		case "difference":
+			return num(0), num(4)
+		case "extract", "date_part":
+			if c, ok := t.fold(f.Args[0]); ok && c.text != nil && len(f.Args) == 2 {
+				column := t.moment(f.Args[1], 0)
+				span, ok := spans[strings.ToLower(*c.text)]
+				if column == nil || !ok {
+					return nil, nil
+				}
+				if span[1] == lastYear {
+					span[0] = float64(t.firstYear(column))
+				}
+				return num(span[0]), num(span[1])
+			}
 		}
 	}
 	return nil, nil
 }
+
+const lastYear = 2200
+
+// spans are the least and greatest values of a date's fields, of years those
+// that are met.
+var spans = map[string][2]float64{"year": {1900, lastYear}, "isoyear": {1900, lastYear}, "month": {1, 12}, "day": {1, 31}, "hour": {0, 23}, "minute": {0, 59}, "second": {0, 60},
+	"dow": {0, 6}, "isodow": {1, 7}, "doy": {1, 366}, "quarter": {1, 4}, "week": {1, 53}, "epoch": {1, 1 << 40}, "century": {20, 22}, "millennium": {2, 3}}
 
 func lastNode(list []*pg.Node) *pg.Node {
 	if len(list) == 0 {

@@ -58,6 +58,14 @@ func (t *limits) nullness(n *pg.Node) verdict {
 			results = append(results, a.GetCaseWhen().GetResult())
 		}
 		return allNotNull(results)
+	case *pg.Node_TypeCast:
+		if t.nullness(e.TypeCast.Arg) == never {
+			return never
+		}
+	case *pg.Node_ParamRef:
+		if t.given {
+			return never
+		}
 	case *pg.Node_NullTest, *pg.Node_BooleanTest, *pg.Node_SqlvalueFunction, *pg.Node_RowExpr, *pg.Node_AArrayExpr:
 		return never
 	case *pg.Node_SubLink:
@@ -414,6 +422,9 @@ func likeAll(s string) bool { return s != "" && strings.Trim(s, "%") == "" }
 // regexAll reports whether a regular expression matches every string. Not all
 // such expressions are known to it.
 func regexAll(s string) bool {
+	if rest, ok := strings.CutPrefix(s, "(?!"); ok && strings.Trim(rest, "()") != "" && strings.Count(rest, ")") == 1 && strings.HasSuffix(rest, ")") && !strings.ContainsAny(rest, "*?|$^(") {
+		return true // not so at the end
+	}
 	switch strings.TrimPrefix(strings.TrimPrefix(s, "(?s)"), "***:") {
 	case "", "^", "$", ".*", "^.*", ".*$", "^.*$", "(.*)", "^(.*)$", "[^^]*", ".?", ".{0,}", "\\A", "()", "(|.*)", ".*?":
 		return true

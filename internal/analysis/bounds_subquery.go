@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"math"
 	"math/big"
 	"slices"
 
@@ -119,6 +118,24 @@ func (t *limits) coversOf(n *pg.Node, w withs, depth int) []cover {
 			return []cover{{alias: alias}}
 		} else if cols := t.parent(rel); cols != nil {
 			return []cover{{alias, cols.named(names)}}
+		}
+	case *pg.Node_RangeTableSample:
+		if args := e.RangeTableSample.Args; len(args) == 1 {
+			if percent := t.number(args[0]); percent != nil && percent.Cmp(big.NewFloat(99)) >= 0 {
+				return t.coversOf(e.RangeTableSample.Relation, w, depth+1)
+			}
+		}
+	case *pg.Node_RangeFunction:
+		alias := e.RangeFunction.GetAlias()
+		if calls := e.RangeFunction.Functions; len(calls) == 1 && len(calls[0].GetList().GetItems()) > 0 {
+			f := calls[0].GetList().Items[0].GetFuncCall()
+			name := alias.GetAliasname()
+			if name == "" {
+				name = lastOf(f.GetFuncname())
+			}
+			if cols := t.series(f, name); cols != nil {
+				return []cover{{name, cols.named(strs(alias.GetColnames()))}}
+			}
 		}
 	case *pg.Node_RangeSubselect:
 		alias := e.RangeSubselect.GetAlias()
@@ -263,6 +280,14 @@ func (t *limits) coverage(sel *pg.SelectStmt, w withs, depth int) outputs {
 	default:
 		return nil
 	}
+	if len(sel.FromClause) == 0 && sel.WhereClause == nil && len(sel.TargetList) == 1 {
+		r := sel.TargetList[0].GetResTarget()
+		name := r.GetName()
+		if name == "" {
+			name = "generate_series"
+		}
+		return t.series(r.GetVal().GetFuncCall(), name)
+	}
 	from := t.unfiltered(sel, w, depth)
 	if from == nil || slices.ContainsFunc(sel.DistinctClause, func(n *pg.Node) bool { return n.GetNode() != nil }) {
 		return nil
@@ -295,7 +320,11 @@ func (t *limits) coverage(sel *pg.SelectStmt, w withs, depth int) outputs {
 		column := ""
 		if grouped {
 			column = t.coverRef(v, from)
-			if f := v.GetFuncCall(); f != nil && len(sel.GroupClause) == 0 && len(f.Args) == 1 && f.AggFilter == nil && lastOf(f.Funcname) == "array_agg" {
+			f := v.GetFuncCall()
+			if f != nil && lastOf(f.Funcname) == "unnest" && len(f.Args) == 1 {
+				f = f.Args[0].GetFuncCall()
+			}
+			if f != nil && len(sel.GroupClause) == 0 && len(f.Args) == 1 && f.AggFilter == nil && lastOf(f.Funcname) == "array_agg" {
 				column = t.coverRef(f.Args[0], from)
 			}
 		}
@@ -339,7 +368,10 @@ func (t *limits) coverRef(n *pg.Node, from []cover) string {
 func (t *limits) unlimited(sel *pg.SelectStmt) bool {
 	offset, ok := t.fold(sel.LimitOffset)
 	count, counted := t.fold(sel.LimitCount)
-	huge := counted && (count.null || count.num != nil && count.num.Cmp(big.NewFloat(math.MaxInt32)) >= 0)
+	huge := counted && (count.null || count.num != nil && count.num.Cmp(big.NewFloat(manyRows)) >= 0)
+	if low, _ := t.span(sel.LimitCount); sel.LimitCount.GetSubLink() != nil && low != nil {
+		huge = true // as many as a table has
+	}
 	return (sel.LimitCount == nil || huge) && (sel.LimitOffset == nil || ok && (offset.null || offset.num != nil && offset.num.Sign() == 0))
 }
 
@@ -350,7 +382,7 @@ func (t *limits) ownColumn(x, sub *pg.Node) bool {
 	if sel == nil {
 		return false
 	}
-	if len(sel.FromClause) == 0 && sel.WhereClause == nil && len(sel.TargetList) == 1 && t.unlimited(sel) {
+	if len(sel.FromClause) == 0 && sel.WhereClause == nil && len(sel.TargetList) == 1 && t.unlimited(sel) && t.coveredBy(sel, t.withs(), 0) == nil {
 		return t.same(x, sel.TargetList[0].GetResTarget().GetVal())
 	}
 	xs := []*pg.Node{x}
@@ -403,6 +435,12 @@ func (t *limits) sub(s *pg.SubLink) verdict {
 		}
 	case pg.SubLinkType_ANY_SUBLINK:
 		op := s.OperName
+		if len(op) == 0 && len(sel.FromClause) == 0 && sel.WhereClause == nil && len(sel.TargetList) == 1 && t.unlimited(sel) {
+			f := sel.TargetList[0].GetResTarget().GetVal().GetFuncCall()
+			if lastOf(f.GetFuncname()) == "unnest" && len(f.Args) == 1 && t.allLabels(f.Args[0]) {
+				return always
+			}
+		}
 		if len(op) == 0 {
 			op = []*pg.Node{pg.MakeStrNode("=")}
 		}
@@ -467,5 +505,9 @@ func (t *limits) alwaysHasRow(sel *pg.SelectStmt) bool {
 	}) {
 		return true
 	}
-	return len(sel.FromClause) == 0 && (sel.WhereClause == nil || t.truth(sel.WhereClause) == always)
+	// What stands in FROM gives a row each.
+	return !slices.ContainsFunc(sel.FromClause, func(n *pg.Node) bool {
+		q := n.GetRangeSubselect().GetSubquery().GetSelectStmt()
+		return q == nil || !t.alwaysHasRow(q)
+	}) && (sel.WhereClause == nil || t.truth(sel.WhereClause) == always)
 }

@@ -63,6 +63,10 @@ type part struct {
 	user   string // as whom the function that is being analyzed runs; "" is the session's
 	// text is where positions point: true for the SQL string itself.
 	text bool
+	// loops are those of a DO block around p.
+	loops []loop
+	// cursor is the query of the cursor that is declared.
+	cursor *pg.SelectStmt
 	// defined is true within the definitions of views and rules, whose
 	// predicates are not the text's own.
 	defined bool

@@ -724,9 +724,9 @@ func (p *part) plStatement(fr *plFrame, s *plStmt) {
 	case plCase:
 		p.plCaseStatement(fr, s)
 	case plLoop:
-		p.run(fr, s.body)
+		p.looping(fr, s).run(fr, s.body)
 	case plWhile:
-		p.under(fr, p.condition(fr, s.exprs[0]), s.body)
+		p.looping(fr, s).under(fr, p.condition(fr, s.exprs[0]), s.body)
 	case plForInteger:
 		v := constant(int4OID)
 		for _, e := range s.exprs {
@@ -880,7 +880,7 @@ func (p *part) loopVariable(fr *plFrame, s *plStmt, assign func()) {
 	changed := fr.changed
 	assign()
 	fr.changed = changed // the variable is new in every run
-	p.run(fr, s.body)
+	p.looping(fr, s).run(fr, s.body)
 	fr.scope = outer
 }
 
@@ -892,12 +892,12 @@ func (p *part) loopRows(fr *plFrame, s *plStmt, cols []field) {
 		changed := fr.changed
 		p.assignRow(fr, s.targets[:1], cols)
 		fr.changed = changed
-		p.run(fr, s.body)
+		p.looping(fr, s).run(fr, s.body)
 		fr.scope = outer
 		return
 	}
 	p.assignRow(fr, s.targets, cols)
-	p.run(fr, s.body)
+	p.looping(fr, s).run(fr, s.body)
 }
 
 // sql analyzes a statement of the body and returns its columns.

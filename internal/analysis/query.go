@@ -36,7 +36,7 @@ func (p *part) query(sel *pg.SelectStmt, outer *scope) []field {
 	p.orderBy(sel.SortClause, sc)
 	cols = p.limit(sel, cols, sc)
 	if len(sel.LockingClause) > 0 && !p.defined {
-		p.effect(RowLock, "locks the rows that it reads")
+		p.locks(sel, sc)
 	}
 	done()
 	p.a.rows = sc.rows
@@ -415,6 +415,7 @@ func (p *part) relationIn(rel *catalog.Relation, alias string, names []string) *
 	p.read(rel)
 	p.planned(rel)
 	p.readPolicies(rel)
+	p.readPrograms(rel, 0)
 	if view := remoteRelation(p.a.snap, rel); view != nil && view.Kind == 'v' {
 		// What the view calls, the other server calls.
 		p.through("foreign table "+relName(rel), rel.OID, nil).viewColumns(view)
@@ -427,6 +428,19 @@ func (p *part) relationIn(rel *catalog.Relation, alias string, names []string) *
 		src.whole = whole
 	}
 	return src
+}
+
+// readPrograms records the foreign tables whose rows a program on the server
+// makes, once for every read.
+func (p *part) readPrograms(rel *catalog.Relation, depth int) {
+	if rel.Foreign != nil && rel.Foreign.Options["program"] != "" {
+		p.effect(Program, "runs the program of the foreign table "+relName(rel))
+	}
+	for _, oid := range rel.Children {
+		if child := p.a.snap.Relation(oid); child != nil && depth < maxNesting && p.step() {
+			p.readPrograms(child, depth+1)
+		}
+	}
 }
 
 func (p *part) unknownRelation(rv *pg.RangeVar) {

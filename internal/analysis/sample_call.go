@@ -111,6 +111,9 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 			return sampleText("^(?:" + strings.NewReplacer("%", ".*", "_", ".").Replace(first.s) + ")$")
 		}
 	}
+	if name == "chr" && first.kind == numberSample && len(args) == 1 && first.n >= 1 && first.n < 0xd800 {
+		return sampleText(string(rune(first.n)))
+	}
 	if first.kind != textSample {
 		return sample{}
 	}
@@ -122,6 +125,10 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 		return int(args[i].n), true
 	}
 	switch name {
+	case "format":
+		if first.s == "%s" && len(args) == 2 && args[1].kind == textSample {
+			return args[1]
+		}
 	case "lower":
 		return sampleText(strings.ToLower(first.s))
 	case "upper":

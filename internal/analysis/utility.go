@@ -586,7 +586,9 @@ func (p *part) declareCursor(s *pg.DeclareCursorStmt) {
 	if !p.text {
 		p.hiddenName("a cursor is declared", Cursor)
 	}
+	p.cursor = s.Query.GetSelectStmt()
 	inner := p.statementApart(s.Query)
+	p.cursor = nil
 	// WITH HOLD runs the query at COMMIT without any FETCH.
 	p.absorb(inner)
 	if p.text {
