@@ -28,6 +28,11 @@ type plan struct {
 	view *view
 	path *path
 
+	// byArguments is true where how far it limits its writes depends on the
+	// arguments, see planWith; resolved is what its names mean.
+	byArguments bool
+	resolved    *resolution
+
 	// shared is false for a text whose facts depend on the session's prepared
 	// statements or cursors: behind are those that it names.
 	shared bool
@@ -53,6 +58,12 @@ type plan struct {
 	// that it is the released one of.
 	sends string
 	base  *plan
+}
+
+// A resolution is what names mean.
+type resolution struct {
+	names analysis.Names
+	analysis.Resolution
 }
 
 func (p *plan) validFor(v *view, at *path) bool { return p.view == v && p.path == at }

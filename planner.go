@@ -3,6 +3,7 @@ package guardedpg
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -68,25 +69,7 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 			s.plans.put(p)
 			return p, nil
 		}
-		var behind []string
-		var declared []catalog.OID // what cursors rest on that the text names
-		p, err := makePlan(ctx, sql, v, s.path, analysis.Session{
-			Path:    s.path.schemas,
-			User:    s.path.user,
-			Resolve: s.resolve,
-			Prepared: func(name string) (string, bool) {
-				text, ok := s.prepared[name]
-				behind = append(behind, "prepared statement "+name+": "+text)
-				return text, ok
-			},
-			Cursor: func(name string) (*analysis.Statement, bool) {
-				c, ok := s.cursor(ctx, name)
-				behind = append(behind, "cursor "+name+": "+c.text)
-				declared = append(declared, c.depends...)
-				return c.query, ok && c.basis == v.basis(c.depends)
-			},
-			Trusted: v.bound.Engine().Trusts,
-		})
+		p, err := c.newPlan(ctx, sql, v, nil, nil)
 		if errors.Is(err, analysis.ErrStale) && attempt < 3 {
 			c.catalog.Changed()
 			continue
@@ -94,11 +77,6 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 		if err != nil {
 			return nil, err
 		}
-		p.behind, p.shared = behind, p.shared && len(behind) == 0
-		if len(declared) > 0 {
-			p.basis = v.basis(slices.Concat(p.facts.Depends, declared))
-		}
-		p.overwrites = c.connector.overwrites(p)
 		if p.shared {
 			// What a cursor or a prepared statement stands for may change
 			// without the text that uses it.
@@ -109,6 +87,74 @@ func (c *Conn) knownPlan(ctx context.Context, who identity.Identity, sql string)
 		}
 		return p, nil
 	}
+}
+
+// newPlan plans a text. resolved is what its names mean, nil where that is not
+// known yet; args are the arguments to judge its bounds by, nil for any.
+func (c *Conn) newPlan(ctx context.Context, sql string, v *view, resolved *resolution, args []any) (*plan, error) {
+	s := c.session
+	var behind []string
+	var declared []catalog.OID // what cursors rest on that the text names
+	session := analysis.Session{
+		Path: s.path.schemas,
+		User: s.path.user,
+		Resolve: func(ctx context.Context, n analysis.Names) (analysis.Resolution, error) {
+			if resolved != nil && reflect.DeepEqual(n, resolved.names) {
+				return resolved.Resolution, nil
+			}
+			r, err := s.resolve(ctx, n)
+			if resolved == nil && err == nil {
+				resolved = &resolution{n, r}
+			}
+			return r, err
+		},
+		Prepared: func(name string) (string, bool) {
+			text, ok := s.prepared[name]
+			behind = append(behind, "prepared statement "+name+": "+text)
+			return text, ok
+		},
+		Cursor: func(name string) (*analysis.Statement, bool) {
+			c, ok := s.cursor(ctx, name)
+			behind = append(behind, "cursor "+name+": "+c.text)
+			declared = append(declared, c.depends...)
+			return c.query, ok && c.basis == v.basis(c.depends)
+		},
+		Trusted: v.bound.Engine().Trusts,
+	}
+	if len(args) > 0 {
+		session.Argument = func(number int) (text string, null, ok bool) {
+			if number < 1 || number > len(args) {
+				return "", false, false
+			}
+			text, _, null = argText(c.pgx.TypeMap(), args[number-1])
+			return text, null, null || text != notShown
+		}
+	}
+	p, err := makePlan(ctx, sql, v, s.path, session)
+	if err != nil {
+		return nil, err
+	}
+	p.resolved = resolved
+	p.behind, p.shared = behind, p.shared && len(behind) == 0
+	if len(declared) > 0 {
+		p.basis = v.basis(slices.Concat(p.facts.Depends, declared))
+	}
+	p.overwrites = c.connector.overwrites(p)
+	return p, nil
+}
+
+// planWith returns p as its arguments make it: how far it limits what it writes
+// may depend on them.
+func (c *Conn) planWith(ctx context.Context, p *plan, args []any) (*plan, error) {
+	if !p.byArguments || len(args) == 0 {
+		return p, nil
+	}
+	with, err := c.newPlan(ctx, p.sql, p.view, p.resolved, args)
+	if err != nil {
+		return nil, err
+	}
+	with.shared = false // never kept
+	return with, nil
 }
 
 // planOffline plans a text without asking the server, with the catalog as it
@@ -174,6 +220,7 @@ func makePlan(ctx context.Context, sql string, v *view, at *path, session analys
 	p := &plan{sql: sql, facts: facts, view: v, path: at, shared: true, reads: true, light: true, onlyControl: true, kind: audit.KindIntent}
 	for _, st := range facts.Statements {
 		p.shared = p.shared && st.Prepared == "" && st.Portal == ""
+		p.byArguments = p.byArguments || slices.ContainsFunc(st.Bounds, func(b analysis.Bound) bool { return b.ByArguments })
 		p.unknown = p.unknown || len(st.Unknown) > 0
 		quiet := len(st.Writes)+len(st.Effects) == 0
 		again := readClasses

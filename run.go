@@ -134,7 +134,9 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return r.unplanned(ctx, err)
 	}
-	r.plan = p
+	if r.plan, err = c.planWith(ctx, p, r.call.args); err != nil {
+		return r.unplanned(ctx, err)
+	}
 	return r.checkText()
 }
 

@@ -31,6 +31,9 @@ type Session struct {
 	// Cursor gives the facts of a cursor that the session declared. Nil means
 	// that there are none.
 	Cursor func(name string) (*Statement, bool)
+	// Argument gives the text of an argument of the statement, by its number from
+	// 1, to judge by how far it limits writes. Nil: they are not known.
+	Argument func(number int) (text string, null, ok bool)
 	// Trusted reports whether a function that cannot be analyzed only computes
 	// its result from its arguments. Nil trusts none.
 	Trusted func(schema, name string) bool

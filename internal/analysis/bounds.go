@@ -32,6 +32,11 @@ func (p *part) boundTogether(rel *catalog.Relation, on *pg.Node, when []*pg.Node
 func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *scope, from ...*pg.Node) Bound {
 	b := Bound{Rel: rel.OID, Action: act}
 	rel = p.asBelow(rel, 0)
+	where = p.withArguments(where)
+	from = slices.Clone(from)
+	for i, n := range from {
+		from[i] = p.withArguments(n)
+	}
 	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}, judged: map[judgement]bool{}}
 	switch {
 	case where == nil:
@@ -51,6 +56,7 @@ func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *sc
 			b.Why = "WHERE does not depend on the rows of " + relName(rel)
 		default:
 			b.Limited, b.OneRow = true, t.oneRow(where)
+			b.ByArguments = !b.OneRow && t.byArguments(where, from)
 		}
 	}
 	return b
@@ -71,13 +77,13 @@ func (p *part) addBound(b Bound) {
 // boundAgain records an upsert that meets every row of its own relation: it
 // inserts them all again, and what they conflict with is updated.
 func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
-	sel := s.SelectStmt.GetSelectStmt()
+	sel := p.withArguments(s.SelectStmt).GetSelectStmt()
 	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}, judged: map[judgement]bool{}}
 	if !p.own() || t.coveredBy(sel, t.withs(), 0) == nil {
 		return
 	}
 	t = t.with([]cover{{alias: "excluded"}}) // the same row
-	if w := s.OnConflictClause.WhereClause; w != nil && !t.all(w) && t.limiting(w) {
+	if w := p.withArguments(s.OnConflictClause.WhereClause); w != nil && !t.all(w) && t.limiting(w) {
 		return
 	}
 	p.rec.st.Classes |= Unbounded

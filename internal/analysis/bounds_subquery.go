@@ -74,11 +74,11 @@ func (w withs) and(clause *pg.WithClause) withs {
 func (w withs) find(p *part, name string) (*pg.CommonTableExpr, withs) {
 	for i, n := range slices.Backward(w.inner) {
 		if c := n.GetCommonTableExpr(); c.GetCtename() == name {
-			return c, withs{w.inner[:i], w.outer}
+			return p.withQueryArguments(c), withs{w.inner[:i], w.outer}
 		}
 	}
 	if c := p.withQuery(w.outer, name); c != nil {
-		return c.node, withs{outer: c.ctes}
+		return p.withQueryArguments(c.node), withs{outer: c.ctes}
 	}
 	return nil, withs{}
 }
@@ -368,6 +368,9 @@ func (t *limits) coverRef(n *pg.Node, from []cover) string {
 func (t *limits) unlimited(sel *pg.SelectStmt) bool {
 	offset, ok := t.fold(sel.LimitOffset)
 	count, counted := t.fold(sel.LimitCount)
+	if count.text != nil {
+		count.num, _ = number(*count.text)
+	}
 	huge := counted && (count.null || count.num != nil && count.num.Cmp(big.NewFloat(manyRows)) >= 0)
 	if low, _ := t.span(sel.LimitCount); sel.LimitCount.GetSubLink() != nil && low != nil {
 		huge = true // as many as a table has

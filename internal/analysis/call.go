@@ -90,7 +90,7 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 	if slices.ContainsFunc(p.a.called, p.counts) {
 		v = p.framed(v, frame, sc)
 	} else if len(frame.src) > 0 {
-		v = derived(p.combine(v.typ, v, frame))
+		v = p.chosen(v, frame)
 	}
 	return v
 }

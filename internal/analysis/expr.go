@@ -628,7 +628,7 @@ func (p *part) over(w *pg.WindowDef, sc *scope) value {
 // framed returns the result of a call over a window.
 func (p *part) framed(v, frame value, sc *scope) value {
 	if len(frame.src) > 0 {
-		v = derived(p.combine(v.typ, v, frame))
+		v = p.chosen(v, frame)
 	}
 	return p.made(v, sc)
 }

@@ -138,6 +138,9 @@ type Bound struct {
 	Limited bool   // a predicate that can exclude rows
 	OneRow  bool   // equality on a unique key
 	Why     string // why it is not limited: "no WHERE", "WHERE is always true"
+	// ByArguments is true of a limit that other arguments of the statement, or
+	// these, may lift: analyze it with them, see [Session.Argument].
+	ByArguments bool
 }
 
 // A Flow is values written from base columns into a column.

@@ -23,15 +23,16 @@ type analyzer struct {
 	depth   int      // levels of recursion
 	// subqueries are the names of the columns of scalar subqueries.
 	subqueries map[*pg.SubLink]string
-	numbers    map[*pg.FuncCall]struct{} // see part.numbers
-	called     []*catalog.Function       // what the last call by name may mean
-	rows       Columns                   // what decides how many rows the last query gives, see scope
-	exhausted  string                    // which limit was reached, or ""
-	with       *cte                      // the WITH query that is being analyzed
-	tooDeep    bool                      // they go through too many others
-	links      []link                    // see link
-	met        []*source                 // those with made-up rows that the condition under way names
-	computed   bool                      // it names columns of a subquery or function that are computed
+	given      map[*pg.CommonTableExpr]*pg.CommonTableExpr // see part.withQueryArguments
+	numbers    map[*pg.FuncCall]struct{}                   // see part.numbers
+	called     []*catalog.Function                         // what the last call by name may mean
+	rows       Columns                                     // what decides how many rows the last query gives, see scope
+	exhausted  string                                      // which limit was reached, or ""
+	with       *cte                                        // the WITH query that is being analyzed
+	tooDeep    bool                                        // they go through too many others
+	links      []link                                      // see link
+	met        []*source                                   // those with made-up rows that the condition under way names
+	computed   bool                                        // it names columns of a subquery or function that are computed
 	// Whether the statement sets search_path while it runs, and whether a name in
 	// the code that it runs goes by it.
 	pathSet, pathUsed bool
@@ -73,6 +74,7 @@ type part struct {
 	// branches are the columns that decide that the statement of a PL/pgSQL body
 	// runs at all: what it writes tells of them.
 	branches Columns
+	given    []*pg.Node // the parameters of the prepared statement that EXECUTE runs
 }
 
 // variables are the named values that a function body can use besides columns.

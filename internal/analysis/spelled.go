@@ -210,7 +210,7 @@ func (p *part) spellSource(sc *scope, s *source, least generation, src Columns) 
 
 // spelled returns v where src chooses it.
 func (p *part) spelled(v value, src Columns) value {
-	r := derived(p.combine(v.typ, v, counting(src, Expression)))
+	r := p.chosen(v, counting(src, Expression))
 	for _, f := range v.fields {
 		r.fields = append(r.fields, field{f.name, p.spelled(f.value, src)})
 	}

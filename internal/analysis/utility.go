@@ -550,7 +550,7 @@ func (p *part) execute(s *pg.ExecuteStmt) (cols []field, returns bool) {
 		return []field{{"", opaque(nil)}}, true
 	}
 	q := *p
-	q.text, q.vars = false, args
+	q.text, q.vars, q.given = false, args, s.Params
 	q.stack = append(slices.Clip(p.stack), 0)
 	return q.statement(stmt)
 }

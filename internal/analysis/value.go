@@ -149,6 +149,17 @@ func (p *part) beside(v, by value) value {
 	return r
 }
 
+// chosen returns v where by decides whether it is this one. A definition stays
+// one where names and numbers decide.
+func (p *part) chosen(v, by value) value {
+	r := p.beside(v, by)
+	how := r.how
+	if r = derived(r); how == Plain {
+		r.how = Plain
+	}
+	return r
+}
+
 // row returns a composite value of fields.
 func (p *part) row(typ catalog.OID, fields []field) value {
 	vs := make([]value, len(fields))
