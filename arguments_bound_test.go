@@ -1,6 +1,7 @@
 package guardedpg_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,9 @@ func TestArgumentsDecideBounds(t *testing.T) {
 		{"UPDATE notes SET body = body WHERE $1 OR id = $2", []any{true, 3}, true},
 		{"DELETE FROM notes WHERE id IN (SELECT id FROM notes LIMIT $1)", []any{1 << 40}, true},
 		{"DELETE FROM notes WHERE id IN (SELECT id FROM notes ORDER BY id LIMIT $1)", []any{2}, false},
+		{"UPDATE notes SET body = $1 WHERE id > $2", []any{strings.Repeat("x", 1<<20), 7}, false},
+		{"UPDATE notes SET body = 'x' WHERE body LIKE $1", []any{strings.Repeat("%", 1<<20)}, true},
+		{"UPDATE notes SET body = 'x' WHERE body LIKE $1", []any{strings.Repeat("%", 1<<15)}, true},
 		{"UPDATE notes SET body = body WHERE now() > $1", []any{long}, true},
 	} {
 		for range 2 {

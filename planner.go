@@ -127,7 +127,7 @@ func (c *Conn) newPlan(ctx context.Context, sql string, v *view, resolved *resol
 				return "", false, false
 			}
 			text, _, null = argText(c.pgx.TypeMap(), args[number-1])
-			return text, null, null || text != notShown
+			return text, null, null || text != notShown && len(text) <= maxCachedText
 		}
 	}
 	p, err := makePlan(ctx, sql, v, s.path, session)

@@ -57,6 +57,9 @@ func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *sc
 		default:
 			b.Limited, b.OneRow = true, t.oneRow(where)
 			b.ByArguments = !b.OneRow && t.byArguments(where, from)
+			if b.ByArguments && p.a.sess.Argument != nil {
+				b.Limited, b.ByArguments, b.Why = false, false, "WHERE rests on an argument that is not understood"
+			}
 		}
 	}
 	return b

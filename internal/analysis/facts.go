@@ -138,8 +138,8 @@ type Bound struct {
 	Limited bool   // a predicate that can exclude rows
 	OneRow  bool   // equality on a unique key
 	Why     string // why it is not limited: "no WHERE", "WHERE is always true"
-	// ByArguments is true of a limit that other arguments of the statement, or
-	// these, may lift: analyze it with them, see [Session.Argument].
+	// ByArguments is true of a limit that some arguments may lift: analyze it with
+	// those that there are, see [Session.Argument].
 	ByArguments bool
 }
 
