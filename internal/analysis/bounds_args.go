@@ -85,7 +85,8 @@ func (p *part) withQueryArguments(c *pg.CommonTableExpr) *pg.CommonTableExpr {
 func (t *limits) byArguments(where *pg.Node, from []*pg.Node) bool {
 	with := false
 	for l, n := t.withs().outer, 0; l != nil && n < maxWithDepth; l, n = l.next, n+1 {
-		with = with || hasParam(&pg.Node{Node: &pg.Node_CommonTableExpr{CommonTableExpr: l.cte.node}})
+		c := t.p.withQueryArguments(l.cte.node)
+		with = with || hasParam(&pg.Node{Node: &pg.Node_CommonTableExpr{CommonTableExpr: c}})
 	}
 	if !with && !hasParam(where) && !slices.ContainsFunc(from, hasParam) {
 		return false
