@@ -13,6 +13,8 @@ import (
 // How far a write is limited may depend on its arguments, whatever their Go type.
 func TestArgumentsDecideBounds(t *testing.T) {
 	f := newFixture(t)
+	_, err := f.plain.Exec("CREATE TABLE sessions (id uuid PRIMARY KEY, at timestamptz NOT NULL, day date)")
+	require.NoError(t, err)
 	long := time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
 		text string
@@ -31,6 +33,11 @@ func TestArgumentsDecideBounds(t *testing.T) {
 		{"UPDATE notes SET body = $1 WHERE id > $2", []any{strings.Repeat("x", 1<<20), 7}, false},
 		{"UPDATE notes SET body = 'x' WHERE body LIKE $1", []any{strings.Repeat("%", 1<<20)}, true},
 		{"UPDATE notes SET body = 'x' WHERE body LIKE $1", []any{strings.Repeat("%", 1<<15)}, true},
+		{"DELETE FROM sessions WHERE at < $1", []any{time.Now()}, false},
+		{"DELETE FROM sessions WHERE at < $1", []any{time.Now().AddDate(300, 0, 0)}, true},
+		{"DELETE FROM sessions WHERE at >= $1", []any{long}, true},
+		{"DELETE FROM sessions WHERE day < $1", []any{time.Now()}, false},
+		{"DELETE FROM sessions WHERE at < $1 AND at >= $2", []any{time.Now(), time.Now().Add(-time.Hour)}, false},
 		{"UPDATE notes SET body = body WHERE now() > $1", []any{long}, true},
 	} {
 		for range 2 {
