@@ -144,17 +144,12 @@ func (c *Conn) newPlan(ctx context.Context, sql string, v *view, resolved *resol
 }
 
 // planWith returns p as its arguments make it: how far it limits what it writes
-// may depend on them.
+// may depend on them. That plan is not kept.
 func (c *Conn) planWith(ctx context.Context, p *plan, args []any) (*plan, error) {
 	if !p.byArguments || len(args) == 0 {
 		return p, nil
 	}
-	with, err := c.newPlan(ctx, p.sql, p.view, p.resolved, args)
-	if err != nil {
-		return nil, err
-	}
-	with.shared = false // never kept
-	return with, nil
+	return c.newPlan(ctx, p.sql, p.view, p.resolved, args)
 }
 
 // planOffline plans a text without asking the server, with the catalog as it

@@ -82,7 +82,20 @@ func (p *part) addBound(b Bound) {
 func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
 	sel := p.withArguments(s.SelectStmt).GetSelectStmt()
 	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}, judged: map[judgement]bool{}}
-	if !p.own() || t.coveredBy(sel, t.withs(), 0) == nil {
+	if !p.own() {
+		return
+	}
+	// Other arguments may meet more rows.
+	byArguments := p.a.sess.Argument == nil && p.given == nil && len(sel.GetFromClause()) > 0 &&
+		(hasParam(s.SelectStmt) || hasParam(s.OnConflictClause.WhereClause))
+	if byArguments {
+		defer func() {
+			if p.rec.st.Classes&Unbounded == 0 {
+				p.addBound(Bound{Rel: rel.OID, Action: Update, Limited: true, ByArguments: true})
+			}
+		}()
+	}
+	if t.coveredBy(sel, t.withs(), 0) == nil {
 		return
 	}
 	t = t.with([]cover{{alias: "excluded"}}) // the same row
