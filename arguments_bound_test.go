@@ -38,6 +38,8 @@ func TestArgumentsDecideBounds(t *testing.T) {
 		{"DELETE FROM sessions WHERE at >= $1", []any{long}, true},
 		{"DELETE FROM sessions WHERE day < $1", []any{time.Now()}, false},
 		{"DELETE FROM sessions WHERE at < $1 AND at >= $2", []any{time.Now(), time.Now().Add(-time.Hour)}, false},
+		{"SELECT id FROM notes WHERE id > $1 FOR UPDATE", []any{0}, true},
+		{"SELECT id FROM notes WHERE id > $1 FOR UPDATE", []any{12345}, false},
 		{"UPDATE notes SET body = body WHERE now() > $1", []any{long}, true},
 	} {
 		for range 2 {

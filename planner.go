@@ -215,7 +215,7 @@ func makePlan(ctx context.Context, sql string, v *view, at *path, session analys
 	p := &plan{sql: sql, facts: facts, view: v, path: at, shared: true, reads: true, light: true, onlyControl: true, kind: audit.KindIntent}
 	for _, st := range facts.Statements {
 		p.shared = p.shared && st.Prepared == "" && st.Portal == ""
-		p.byArguments = p.byArguments || slices.ContainsFunc(st.Bounds, func(b analysis.Bound) bool { return b.ByArguments })
+		p.byArguments = p.byArguments || st.ByArguments
 		p.unknown = p.unknown || len(st.Unknown) > 0
 		quiet := len(st.Writes)+len(st.Effects) == 0
 		again := readClasses

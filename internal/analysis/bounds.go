@@ -56,9 +56,11 @@ func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *sc
 			b.Why = "WHERE does not depend on the rows of " + relName(rel)
 		default:
 			b.Limited, b.OneRow = true, t.oneRow(where)
-			b.ByArguments = !b.OneRow && t.byArguments(where, from)
-			if b.ByArguments && p.a.sess.Argument != nil {
-				b.Limited, b.ByArguments, b.Why = false, false, "WHERE rests on an argument that is not understood"
+			if !b.OneRow && t.byArguments(where, from) {
+				p.rec.st.ByArguments = true
+				if p.a.sess.Argument != nil {
+					b.Limited, b.Why = false, "WHERE rests on an argument that is not understood"
+				}
 			}
 		}
 	}
@@ -85,15 +87,8 @@ func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
 	if !p.own() {
 		return
 	}
-	// Other arguments may meet more rows.
-	byArguments := p.a.sess.Argument == nil && p.given == nil && len(sel.GetFromClause()) > 0 &&
-		(hasParam(s.SelectStmt) || hasParam(s.OnConflictClause.WhereClause))
-	if byArguments {
-		defer func() {
-			if p.rec.st.Classes&Unbounded == 0 {
-				p.addBound(Bound{Rel: rel.OID, Action: Update, Limited: true, ByArguments: true})
-			}
-		}()
+	if len(sel.GetFromClause()) > 0 && (hasParam(s.SelectStmt) || hasParam(s.OnConflictClause.WhereClause)) {
+		p.rec.st.ByArguments = true
 	}
 	if t.coveredBy(sel, t.withs(), 0) == nil {
 		return

@@ -138,9 +138,6 @@ type Bound struct {
 	Limited bool   // a predicate that can exclude rows
 	OneRow  bool   // equality on a unique key
 	Why     string // why it is not limited: "no WHERE", "WHERE is always true"
-	// ByArguments is true of a limit that some arguments may lift: analyze it with
-	// those that there are, see [Session.Argument].
-	ByArguments bool
 }
 
 // A Flow is values written from base columns into a column.
@@ -279,10 +276,13 @@ type Statement struct {
 	Reads    []Use
 	Writes   []Use
 	Bounds   []Bound
-	Flows    []Flow
-	Effects  []Effect
-	Unknown  []Unknown
-	Literals []Literal
+	// ByArguments is true where some arguments may lift a limit: analyze the
+	// statement with those that there are, see [Session.Argument].
+	ByArguments bool
+	Flows       []Flow
+	Effects     []Effect
+	Unknown     []Unknown
+	Literals    []Literal
 	// Unread is true when constants of the text stand where nobody looked at what
 	// they meet: in code, in conditions of definitions, or beside what is unknown.
 	Unread bool

@@ -244,6 +244,9 @@ func (t *limits) foldNothing(f *pg.FuncCall) (folded, bool) {
 			return false
 		}
 		c, ok := t.fold(f.Args[i])
+		if ok && c.text != nil {
+			c.num, _ = number(*c.text)
+		}
 		return ok && c.num != nil && c.num.Sign() == 0
 	}
 	empty := ""

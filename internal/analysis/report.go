@@ -57,8 +57,6 @@ type BoundReport struct {
 	Limited  bool   `json:"limited"`
 	OneRow   bool   `json:"one_row,omitempty"`
 	Why      string `json:"why,omitempty"`
-	// ByArguments is true of a limit that other arguments may lift.
-	ByArguments bool `json:"by_arguments,omitempty"`
 }
 
 // FlowReport is values that are written somewhere.
@@ -163,7 +161,7 @@ func (st *Statement) report(sql string, snap *catalog.Snapshot) StatementReport 
 	}
 	r.Reads, r.Writes = uses(st.Reads), uses(st.Writes)
 	for _, b := range st.Bounds {
-		r.Bounds = append(r.Bounds, BoundReport{strings.TrimSuffix(ColumnName(snap, Column{Rel: b.Rel}), ".*"), b.Action.String(), b.Limited, b.OneRow, b.Why, b.ByArguments})
+		r.Bounds = append(r.Bounds, BoundReport{strings.TrimSuffix(ColumnName(snap, Column{Rel: b.Rel}), ".*"), b.Action.String(), b.Limited, b.OneRow, b.Why})
 	}
 	for _, fl := range st.Flows {
 		to := fl.Into
@@ -274,8 +272,6 @@ func (st StatementReport) write(b *strings.Builder) {
 		switch {
 		case bd.OneRow:
 			l += " to one row"
-		case bd.ByArguments:
-			l += " by its arguments"
 		case !bd.Limited:
 			l = bd.Action + " " + bd.Relation + " is NOT limited: " + bd.Why
 		}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
@@ -119,10 +120,21 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 	}
 	runes := []rune(first.s)
 	count := func(i int) (int, bool) {
-		if i >= len(args) || args[i].kind != numberSample || math.Abs(args[i].n) > 10_000 {
+		if i >= len(args) {
 			return 0, false
 		}
-		return int(args[i].n), true
+		n := args[i].n
+		switch args[i].kind {
+		case numberSample:
+		case textSample: // a number in quotes
+			var err error
+			if n, err = strconv.ParseFloat(args[i].s, 64); err != nil || math.IsNaN(n) {
+				return 0, false
+			}
+		default:
+			return 0, false
+		}
+		return int(n), math.Abs(n) <= 10_000
 	}
 	switch name {
 	case "format":
