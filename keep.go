@@ -1,7 +1,6 @@
 package guardedpg
 
 import (
-	"database/sql/driver"
 	"errors"
 
 	"github.com/jackc/pgx/v5"
@@ -35,18 +34,21 @@ func (r *Rows) keep() {
 	}
 }
 
-// seal keeps an original that is about to be masked, unless enough are kept.
-func (r *Rows) seal(column int, v driver.Value) error {
+// seal keeps the original of a masked value, unless enough are kept.
+func (r *Rows) seal(m *columnMask, original []byte) error {
 	if n := r.run.conn.connector.cfg.Originals; n > 0 && r.sealed == n {
 		return nil
 	}
 	r.sealed++
-	original := r.rows.RawValues()[column]
-	if r.fields[column].Format != pgx.TextFormatCode {
+	if r.fields[m.column].Format != pgx.TextFormatCode {
+		v, err := m.clear(original)
+		if err != nil {
+			return r.decodeError(m.column, err)
+		}
 		text, _, _ := argText(r.types, v)
 		original = []byte(text)
 	}
-	if err := r.originals.Value(r.delivered-1, column, original); err != nil {
+	if err := r.originals.Value(r.delivered-1, m.column, original); err != nil {
 		return notRecorded(r.run, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package guardedpg
 
 import (
+	"database/sql/driver"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,7 +16,27 @@ import (
 type columnMask struct {
 	column int
 	masker *mask.Masker
-	values int64 // how many were masked
+	clear  decoder // of what is masked
+	values int64   // how many were masked
+}
+
+// decoder returns the decoder of the masked column: the clear value is not kept,
+// and not made where the mask can do without.
+func (m *columnMask) decoder(f *pgconn.FieldDescription) decoder {
+	masker, clear := m.masker, m.clear
+	if v, ok := masker.Fixed(); ok {
+		return func([]byte) (driver.Value, error) { return v, nil }
+	}
+	if isString(f.DataTypeOID, f.Format) {
+		return func(src []byte) (driver.Value, error) { return masker.MaskText(src), nil }
+	}
+	return func(src []byte) (driver.Value, error) {
+		v, err := clear(src)
+		if err != nil {
+			return nil, err
+		}
+		return masker.Mask(v), nil
+	}
 }
 
 // boundMasks are masks bound to the types of a result. They are shared by all

@@ -75,14 +75,14 @@ func (r *Rows) take(dest []driver.Value) error {
 		for i := range r.fields {
 			r.decoders[i] = decoderFor(r.types, r.fields[i].DataTypeOID, r.fields[i].Format)
 		}
-		for _, m := range r.masks {
-			if v, ok := m.masker.Fixed(); ok && r.originals == nil {
-				// What comes does not depend on what was: it need not be read.
-				r.decoders[m.column] = func([]byte) (driver.Value, error) { return v, nil }
-			}
+		for i := range r.masks {
+			m := &r.masks[i]
+			m.clear = r.decoders[m.column]
+			r.decoders[m.column] = m.decoder(&r.fields[m.column])
 		}
 	}
-	for i, raw := range r.rows.RawValues() {
+	raws := r.rows.RawValues()
+	for i, raw := range raws {
 		if raw == nil {
 			dest[i] = nil
 			continue
@@ -93,16 +93,13 @@ func (r *Rows) take(dest []driver.Value) error {
 		}
 		dest[i] = v
 	}
-	raws := r.rows.RawValues()
-	for i := range r.masks {
-		m := &r.masks[i]
-		if raws[m.column] != nil {
-			if r.originals != nil {
-				if err := r.seal(m.column, dest[m.column]); err != nil {
+	if r.originals != nil {
+		for i := range r.masks {
+			if m := &r.masks[i]; raws[m.column] != nil {
+				if err := r.seal(m, raws[m.column]); err != nil {
 					return err
 				}
 			}
-			dest[m.column] = m.masker.Mask(dest[m.column])
 		}
 	}
 	if r.payload != nil {

@@ -35,6 +35,9 @@ type decoder func(src []byte) (driver.Value, error)
 // decoderFor returns the decoder of a type in a format. The values are those
 // that pgx's stdlib gives.
 func decoderFor(m *pgtype.Map, oid uint32, format int16) decoder {
+	if isString(oid, format) {
+		return decodeString
+	}
 	if d := direct[wire{oid, format}]; d != nil {
 		return d
 	}
@@ -58,10 +61,16 @@ func decoderFor(m *pgtype.Map, oid uint32, format int16) decoder {
 	case pgtype.ByteaOID, pgtype.JSONOID, pgtype.JSONBOID, pgtype.XMLOID:
 		return scanned(m, oid, format, func(v *[]byte) (driver.Value, error) { return *v, nil })
 	}
-	if format == pgx.TextFormatCode {
-		return decodeString
-	}
 	return scanned(m, oid, format, func(v *string) (driver.Value, error) { return *v, nil })
+}
+
+// isString reports whether the value is the string that is sent.
+func isString(oid uint32, format int16) bool {
+	if format != pgx.TextFormatCode || oid == pgtype.JSONOID || oid == pgtype.JSONBOID || oid == pgtype.XMLOID {
+		return false
+	}
+	_, own := resultFormats[oid]
+	return !own
 }
 
 // scanned decodes with pgx's type map.
@@ -94,8 +103,6 @@ var direct = map[wire]decoder{
 		return float64(math.Float32frombits(binary.BigEndian.Uint32(b)))
 	}),
 	{pgtype.Float8OID, pgx.BinaryFormatCode}: fixed(8, func(b []byte) driver.Value { return math.Float64frombits(binary.BigEndian.Uint64(b)) }),
-	{pgtype.TextOID, pgx.TextFormatCode}:     decodeString,
-	{pgtype.VarcharOID, pgx.TextFormatCode}:  decodeString,
 }
 
 // errWireLength can only come from a server that breaks the protocol.

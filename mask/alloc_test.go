@@ -29,5 +29,9 @@ func TestAllocations(t *testing.T) {
 	} {
 		m := masker(t, c.mask, c.t)
 		require.LessOrEqual(t, testing.AllocsPerRun(100, func() { sink = m.Mask(c.v) }), c.most, c.mask)
+		if text, ok := c.v.(string); ok {
+			raw := []byte(text)
+			require.LessOrEqual(t, testing.AllocsPerRun(100, func() { sink = m.MaskText(raw) }), c.most, c.mask)
+		}
 	}
 }

@@ -136,6 +136,7 @@ func TestCells(t *testing.T) {
 				}
 				got := m.Mask(in)
 				sameGoType(t, in, got, "%s %s %s", c.Type, text, value)
+				sameFromBytes(t, m, value)
 				fmt.Fprintf(&out, "\t%s\t%q\t%q\n", text, value, cell(sh, got))
 			}
 		}

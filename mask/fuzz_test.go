@@ -327,6 +327,7 @@ func FuzzMask(f *testing.F) {
 			}
 			m.Resembles(in)
 		}
+		sameFromBytes(t, m, text)
 		if in, ok := sh.parse(text); ok {
 			out := m.Mask(in)
 			if _, fixed := m.Fixed(); !fixed {

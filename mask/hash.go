@@ -127,26 +127,20 @@ func likeIf(certain bool, l Likeness) Likeness {
 }
 
 func (h *hasher) text(sh *shape) *Masker {
-	return &Masker{
-		mask: func(v driver.Value) driver.Value {
-			text, ok := v.(string)
-			if !ok {
-				return nil
-			}
-			if sh.trim {
-				text = strings.TrimRight(text, " ")
-			}
-			if sh.fold {
-				text = strings.ToLower(text)
-			}
-			sum := digest(h, tagText, text)
-			return token(&sum)
-		},
-		owns: func(v driver.Value) Likeness {
-			text, ok := v.(string)
-			return likeIf(ok && isToken(text), Certain)
-		},
+	mask := func(text string) string {
+		if sh.trim {
+			text = strings.TrimRight(text, " ")
+		}
+		if sh.fold {
+			text = strings.ToLower(text)
+		}
+		sum := digest(h, tagText, text)
+		return token(&sum)
 	}
+	return textMasker(mask, func(v driver.Value) Likeness {
+		text, ok := v.(string)
+		return likeIf(ok && isToken(text), Certain)
+	})
 }
 
 // number gives the upper half of a range that the type holds exactly: fewer

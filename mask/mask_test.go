@@ -22,6 +22,34 @@ func masker(tb testing.TB, mask string, t Type) *Masker {
 
 var textType = Type{OID: 25, Name: "text", Kind: 'b'}
 
+// sameFromBytes sees that MaskText gives what Mask does, and that it lives on
+// when its input does not.
+func sameFromBytes(t *testing.T, m *Masker, text string) {
+	t.Helper()
+	want := m.Mask(text)
+	buf := []byte(text)
+	got := m.MaskText(buf)
+	require.Equal(t, text, string(buf))
+	clear(buf)
+	require.Equal(t, want, got, "%q", text)
+}
+
+func TestMaskTextKeepsNothingOfItsInput(t *testing.T) {
+	for name, f := range map[string]func(string) string{
+		"all":    func(s string) string { return s },
+		"middle": func(s string) string { return s[1:3] },
+		"end":    func(s string) string { return s[len(s)-1:] },
+		"none":   func(s string) string { return s[len(s):] },
+		"other":  func(string) string { return Stars },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := textMasker(f, nil)
+			sameFromBytes(t, m, "jane@x.test")
+			sameFromBytes(t, m, "wxyz")
+		})
+	}
+}
+
 // The masks that promise to show nothing give one value per type, even for
 // input that is no value of it.
 func TestFixedMasksIgnoreTheirInput(t *testing.T) {

@@ -4,7 +4,9 @@ import (
 	"database/sql/driver"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unsafe"
 )
 
 // A Masker is a mask bound to the type of one column. It is immutable and safe
@@ -13,6 +15,7 @@ type Masker struct {
 	constant bool // fixed is the answer for every value but NULL
 	fixed    driver.Value
 	mask     func(driver.Value) driver.Value // never gets nil
+	ofText   func(string) string             // what mask does with a string; nil for others
 	owns     func(driver.Value) Likeness     // never gets nil; nil means Unlike
 	shape    *shape
 	parts    []*Masker // of the parts of a compound value or a document
@@ -33,6 +36,46 @@ func (m *Masker) Mask(v driver.Value) driver.Value {
 		return nil
 	}
 	return m.mask(v)
+}
+
+// MaskText is Mask for a value that pgx's stdlib driver would give as the string
+// in text. It saves a copy of the clear value: text is not kept, and nothing of
+// what comes back lies in it.
+func (m *Masker) MaskText(text []byte) driver.Value {
+	if v, ok := m.Fixed(); ok {
+		return v
+	}
+	if m.ofText == nil || len(text) == 0 {
+		return m.Mask(string(text))
+	}
+	clear := unsafe.String(&text[0], len(text))
+	out := m.ofText(clear)
+	if within(out, clear) {
+		out = strings.Clone(out)
+	}
+	return out
+}
+
+// within reports whether the bytes of part lie in those of whole.
+func within(part, whole string) bool {
+	at := uintptr(unsafe.Pointer(unsafe.StringData(part)))
+	from := uintptr(unsafe.Pointer(unsafe.StringData(whole)))
+	return len(part) > 0 && at >= from && at < from+uintptr(len(whole))
+}
+
+// textMasker is a masker of strings. What f gives may lie in what it got.
+func textMasker(f func(string) string, owns func(driver.Value) Likeness) *Masker {
+	return &Masker{
+		mask: func(v driver.Value) driver.Value {
+			text, ok := v.(string)
+			if !ok {
+				return nil
+			}
+			return f(text)
+		},
+		ofText: f,
+		owns:   owns,
+	}
 }
 
 // Fixed gives the one value that Mask has for everything but NULL, if it does

@@ -1,9 +1,6 @@
 package mask
 
-import (
-	"database/sql/driver"
-	"strings"
-)
+import "strings"
 
 // compileText binds the masks that read text, or gives nil for any other.
 func (s Spec) compileText(sh *shape) *Masker {
@@ -29,17 +26,9 @@ func (s Spec) compileText(sh *shape) *Masker {
 	default:
 		return nil
 	}
-	return &Masker{
-		mask: func(v driver.Value) driver.Value {
-			text, ok := v.(string)
-			if !ok {
-				return nil
-			}
-			if sh.trim {
-				text = strings.TrimRight(text, " ")
-			}
-			return mask(text)
-		},
-		owns: isMaskedText(owns),
+	if sh.trim {
+		whole := mask
+		mask = func(text string) string { return whole(strings.TrimRight(text, " ")) }
 	}
+	return textMasker(mask, isMaskedText(owns))
 }
