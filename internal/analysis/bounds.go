@@ -56,7 +56,14 @@ func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *sc
 			b.Why = "WHERE does not depend on the rows of " + relName(rel)
 		default:
 			b.Limited, b.OneRow = true, t.oneRow(where)
-			if !b.OneRow && t.byArguments(where, from) {
+			if b.OneRow {
+				break
+			}
+			limited, byArguments := t.boundByListed(where, from)
+			if b.Limited = limited; !limited {
+				b.Why = "WHERE lets every row through with the rows that are listed"
+			}
+			if byArguments {
 				p.rec.st.ByArguments = true
 				if p.a.sess.Argument != nil {
 					b.Limited, b.Why = false, "WHERE rests on an argument that is not understood"

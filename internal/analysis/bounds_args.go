@@ -35,10 +35,18 @@ func (p *part) argument(number int) *pg.Node {
 	return &pg.Node{Node: &pg.Node_AConst{AConst: &pg.A_Const{Val: &pg.A_Const_Sval{Sval: &pg.String{Sval: text}}}}}
 }
 
-// hasParam reports whether there is a parameter in n.
+// hasParam reports whether there is a parameter in n, or what stands for a value
+// that is not followed.
 func hasParam(n *pg.Node) bool {
 	found := false
 	walk(n, func(m *pg.Node) { found = found || m.GetParamRef() != nil })
+	return found
+}
+
+// hasArgument reports whether there is a parameter of the statement in n.
+func hasArgument(n *pg.Node) bool {
+	found := false
+	walk(n, func(m *pg.Node) { found = found || m.GetParamRef().GetNumber() > 0 })
 	return found
 }
 
@@ -124,8 +132,12 @@ func conjuncts(n *pg.Node) []*pg.Node {
 }
 
 // pins reports whether a condition says which values a column of the target has,
-// whatever the arguments are: column = $1, column = ANY ($1), column IN ($1, $2).
+// whatever the arguments are: column = $1, column = ANY ($1), column IN ($1, $2),
+// and these side by side with OR.
 func (t *limits) pins(n *pg.Node) bool {
+	if b := n.GetBoolExpr(); b != nil && b.Boolop == pg.BoolExprType_OR_EXPR {
+		return !slices.ContainsFunc(b.Args, func(n *pg.Node) bool { return !slices.ContainsFunc(conjuncts(n), t.pins) })
+	}
 	e := n.GetAExpr()
 	if e == nil || opName(e) != "=" {
 		return false
@@ -134,20 +146,19 @@ func (t *limits) pins(n *pg.Node) bool {
 		c := t.column(n)
 		return c != nil && t.p.baseType(c.Type) != boolOID
 	}
-	param := func(n *pg.Node) bool {
-		for n.GetTypeCast() != nil {
-			n = n.GetTypeCast().Arg
-		}
-		return n.GetParamRef() != nil || n.GetAConst() != nil
+	fixed := func(n *pg.Node) bool {
+		within := false
+		walk(n, func(m *pg.Node) { within = within || m.GetSubLink() != nil })
+		return !within && !t.varies(n)
 	}
 	switch e.Kind {
 	case pg.A_Expr_Kind_AEXPR_OP:
-		return column(e.Lexpr) && param(e.Rexpr) || column(e.Rexpr) && param(e.Lexpr)
+		return column(e.Lexpr) && fixed(e.Rexpr) || column(e.Rexpr) && fixed(e.Lexpr)
 	case pg.A_Expr_Kind_AEXPR_OP_ANY:
-		return column(e.Lexpr) && param(e.Rexpr)
+		return column(e.Lexpr) && fixed(e.Rexpr)
 	case pg.A_Expr_Kind_AEXPR_IN:
 		items := e.Rexpr.GetList().GetItems()
-		return column(e.Lexpr) && len(items) > 0 && !slices.ContainsFunc(items, func(n *pg.Node) bool { return !param(n) })
+		return column(e.Lexpr) && len(items) > 0 && !slices.ContainsFunc(items, func(n *pg.Node) bool { return !fixed(n) })
 	}
 	return false
 }

@@ -18,7 +18,13 @@ func (p *part) locks(sel *pg.SelectStmt, sc *scope) {
 		return
 	}
 	var rels []*catalog.Relation
-	for _, f := range sel.FromClause {
+	var listed []*pg.Node
+	from, quals := flattened(sel.FromClause)
+	for _, f := range from {
+		if _, ok := t.table(f, t.withs().and(sel.WithClause), 0); ok {
+			listed = append(listed, f)
+			continue
+		}
 		walk(f, func(n *pg.Node) {
 			rv := n.GetRangeVar()
 			if rv == nil || rv.Schemaname == "" && p.withQuery(sc.ctes, rv.Relname) != nil {
@@ -32,12 +38,16 @@ func (p *part) locks(sel *pg.SelectStmt, sc *scope) {
 			return // it may limit them
 		}
 	}
+	where := sel.WhereClause
+	if len(rels) == 1 {
+		where = both(where, quals)
+	}
 	switch {
 	case len(rels) == 0:
-	case sel.WhereClause == nil:
+	case where == nil:
 		p.effect(Lock, "locks all rows of "+relName(rels[0]))
-	case len(rels) == 1 && sel.FromClause[0].GetRangeVar() != nil:
-		if !p.boundOf(rels[0], Update, sel.WhereClause, sc).Limited {
+	case len(rels) == 1 && len(from) == len(listed)+1:
+		if !p.boundOf(rels[0], Update, where, sc, listed...).Limited {
 			p.effect(Lock, "locks all rows of "+relName(rels[0]))
 		}
 	}
