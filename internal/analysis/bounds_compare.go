@@ -443,8 +443,14 @@ func (t *limits) span(n *pg.Node) (low, high *big.Float) {
 				return num(1), nil // no key is empty
 			}
 			return num(0), nil
-		case "bit_length", "levenshtein", "levenshtein_less_equal", "width_bucket", "jsonb_array_length", "json_array_length", "regexp_count", "ascii", "pg_column_size", "abs", "cardinality", "strpos", "position", "num_nulls", "num_nonnulls":
+		case "bit_length", "levenshtein", "levenshtein_less_equal", "width_bucket", "jsonb_array_length", "json_array_length", "regexp_count", "ascii", "abs", "sqrt", "gcd", "cardinality", "strpos", "position", "num_nulls", "num_nonnulls":
 			return num(0), nil
+		case "pg_column_size":
+			return num(1), nil
+		case "exp":
+			return num(math.SmallestNonzeroFloat64), nil
+		case "sin", "cos", "tanh":
+			return num(-1), num(1)
 		case "random":
 			return num(0), num(1)
 		case "sign":

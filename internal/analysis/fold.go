@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"math/big"
 	"strings"
 
@@ -237,7 +238,7 @@ func (t *limits) foldArms(e *pg.CaseExpr) (folded, bool) {
 	return last, ok
 }
 
-// foldNothing computes functions that take nothing of a string.
+// foldNothing computes functions that take nothing of a string, and powers.
 func (t *limits) foldNothing(f *pg.FuncCall) (folded, bool) {
 	zero := func(i int) bool {
 		if i >= len(f.Args) {
@@ -255,6 +256,12 @@ func (t *limits) foldNothing(f *pg.FuncCall) (folded, bool) {
 		return folded{text: &empty}, zero(1)
 	case "substr", "substring":
 		return folded{text: &empty}, zero(2)
+	case "power", "pow":
+		if len(f.Args) == 2 {
+			if l, r := t.number(f.Args[0]), t.number(f.Args[1]); l != nil && r != nil {
+				return foldNumbers("^", l, r)
+			}
+		}
 	case "position", "strpos":
 		return folded{num: big.NewFloat(1)}, len(f.Args) == 2 && t.isText(f.Args[1], "")
 	}
@@ -371,6 +378,28 @@ func foldNumbers(op string, l, r *big.Float) (folded, bool) {
 		z.Sub(l, r)
 	case "*":
 		z.Mul(l, r)
+	case "/":
+		if r.Sign() == 0 || !l.IsInt() || !r.IsInt() {
+			return folded{}, false // an error, or rounded by the type
+		}
+		if z.Quo(l, r); !z.IsInt() {
+			return folded{}, false
+		}
+	case "^", "<<", ">>":
+		x, _ := l.Float64()
+		y, _ := r.Float64()
+		switch op {
+		case "<<":
+			x *= math.Exp2(y)
+		case ">>":
+			x = math.Floor(x / math.Exp2(y))
+		default:
+			x = math.Pow(x, y)
+		}
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return folded{}, false
+		}
+		z.SetFloat64(x)
 	default:
 		return folded{}, false
 	}

@@ -64,6 +64,21 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 			b.WriteString(v.s)
 		}
 		return sampleText(b.String())
+	case "concat_ws":
+		if sep := asText(args[0]); sep.kind == textSample {
+			var parts []string
+			for _, a := range args[1:] {
+				if a.kind == nullSample {
+					continue
+				}
+				v := asText(a)
+				if v.kind != textSample || a.kind == boolSample {
+					return sample{}
+				}
+				parts = append(parts, v.s)
+			}
+			return sampleText(strings.Join(parts, sep.s))
+		}
 	case "array_position":
 		if len(args) == 2 && args[0].kind == listSample {
 			for i, v := range args[0].list {
@@ -192,6 +207,29 @@ func (s *sampler) call(f *pg.FuncCall) sample {
 	case "replace":
 		if len(args) == 3 && args[1].kind == textSample && args[2].kind == textSample && args[1].s != "" && len(first.s)+strings.Count(first.s, args[1].s)*len(args[2].s) <= maxSampleText {
 			return sampleText(strings.ReplaceAll(first.s, args[1].s, args[2].s))
+		}
+	case "translate":
+		if len(args) == 3 && args[1].kind == textSample && args[1].s == "" {
+			return first
+		}
+	case "overlay":
+		from, ok := count(2)
+		size, sized := count(3)
+		if ok && sized && len(args) == 4 && args[1].kind == textSample && from >= 1 && size >= 0 {
+			head := runes[:min(from-1, len(runes))]
+			return sampleText(string(head) + args[1].s + string(runes[min(from-1+size, len(runes)):]))
+		}
+	case "split_part":
+		if n, ok := count(2); ok && n >= 1 && args[1].kind == textSample {
+			if args[1].s == "" {
+				return sampleText(map[bool]string{true: first.s}[n == 1])
+			}
+			parts := strings.Split(first.s, args[1].s)
+			return sampleText(append(parts, slices.Repeat([]string{""}, max(n-len(parts), 0))...)[n-1])
+		}
+	case "lpad", "rpad":
+		if n, ok := count(1); ok && n <= len(runes) {
+			return sampleText(string(runes[:max(n, 0)]))
 		}
 	case "strpos", "position":
 		if len(args) == 2 && args[1].kind == textSample {
