@@ -86,7 +86,7 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		return v
 	}
 	p.setting(name, fc.Args)
-	v := p.callNamed(name, fs, args, argNames, loc)
+	v := p.document(p.callNamed(name, fs, args, argNames, loc), name, fc, args)
 	if slices.ContainsFunc(p.a.called, p.counts) {
 		v = p.framed(v, frame, sc)
 	} else if len(frame.src) > 0 {

@@ -71,6 +71,9 @@ type part struct {
 	// defined is true within the definitions of views and rules, whose
 	// predicates are not the text's own.
 	defined bool
+	// coarse is true where members of JSON objects are not told apart: within
+	// PL/pgSQL, whose variables hold one object after another.
+	coarse bool
 	// branches are the columns that decide that the statement of a PL/pgSQL body
 	// runs at all: what it writes tells of them.
 	branches Columns

@@ -15,6 +15,7 @@ type value struct {
 	origin Column      // see Output.Origin
 	known  bool        // origin is known
 	fields []field     // of a row whose parts are known, else nil
+	keys   []field     // of a JSON object whose members are known, else nil
 	lits   *litNode    // constants and parameters that flow in
 	// untyped is true for a bare string constant or NULL: the server calls its
 	// type unknown and gives it the type that the place wants.
