@@ -26,6 +26,7 @@ type analyzer struct {
 	given      map[*pg.CommonTableExpr]*pg.CommonTableExpr // see part.withQueryArguments
 	numbers    map[*pg.FuncCall]struct{}                   // see part.numbers
 	called     []*catalog.Function                         // what the last call by name may mean
+	passed     []string                                    // see passedQueries
 	rows       Columns                                     // what decides how many rows the last query gives, see scope
 	exhausted  string                                      // which limit was reached, or ""
 	with       *cte                                        // the WITH query that is being analyzed
