@@ -1,7 +1,11 @@
 package analysis
 
 import (
+	"regexp"
 	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/guardedpg/guardedpg/internal/catalog"
 )
@@ -137,6 +141,33 @@ func (p *part) definitions(vs []value) bool {
 		}
 	}
 	return found
+}
+
+// glue is what can be cut off a definition, or stand between two, so that their
+// constants are still found.
+var glue = regexp.MustCompile(`^[\s;,"]*$`)
+
+// keepsDefinition reports whether the call, which was just analyzed, cuts what is
+// no part of a constant off a definition, or joins definitions.
+func (p *part) keepsDefinition(fc *pg.FuncCall, args []value) bool {
+	if len(p.a.called) != 1 || p.a.called[0].Schema != "pg_catalog" || fc.FuncVariadic || fc.Over != nil || len(args) == 0 || !p.definitions(args[:1]) {
+		return false
+	}
+	text := " "
+	if len(args) > 1 {
+		s := fc.Args[1].GetAConst().GetSval()
+		if s == nil {
+			return false
+		}
+		text = s.Sval
+	}
+	switch p.a.called[0].Name {
+	case "btrim", "ltrim", "rtrim":
+		return glue.MatchString(text)
+	case "string_agg":
+		return len(args) == 2 && glue.MatchString(text) && !strings.Contains(text, `"`)
+	}
+	return false
 }
 
 // beside returns v with what decides that it comes, and how often. A definition
