@@ -7,6 +7,9 @@ import (
 
 var (
 	dollarTag = regexp.MustCompile(`^\$[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*\$|^\$\$`)
+	// What no name in double quotes is likely to hold: a constant, a comment, or a
+	// number among others.
+	noName = regexp.MustCompile(`'|\$[A-Za-z_\x80-\xff]*\$|--|/\*|[(),=<>]\s*[0-9][0-9A-Za-z_]{3,}|[0-9][0-9A-Za-z_]{3,}\s*[(),=<>]`)
 	// The digits in a name are no number: orders_2024.
 	nameOrNumber = regexp.MustCompile(`[A-Za-z_\x80-\x{10ffff}][A-Za-z0-9_\x80-\x{10ffff}]*|[0-9][0-9A-Za-z_]{3,}`)
 )
@@ -40,8 +43,8 @@ func maskCode(s string) string {
 			s = s[n:]
 		case s[0] == '"':
 			n := 1 + strings.IndexByte(s[1:], '"') + 1
-			if n < 2 {
-				return b.String()
+			if n < 2 || noName.MatchString(s[1:n-1]) {
+				return b.String() // of a text whose first quote was cut off
 			}
 			b.WriteString(s[:n])
 			s = s[n:]

@@ -37,6 +37,8 @@ type Session struct {
 	// Trusted reports whether a function that cannot be analyzed only computes
 	// its result from its arguments. Nil trusts none.
 	Trusted func(schema, name string) bool
+
+	coarse bool // members of JSON objects are not told apart, as the server does not
 }
 
 // Names are the names that a text uses, each as its list of parts, unquoted and
@@ -95,7 +97,7 @@ func Analyze(ctx context.Context, sql string, snap *catalog.Snapshot, s Session)
 	for _, raw := range tree.Stmts {
 		st := &Statement{Text: statementText(sql, raw)}
 		a := &analyzer{snap: snap, sess: local.session(), sql: sql, depends: depends, reads: reads, steps: steps}
-		p := &part{a: a, rec: newRecorder(st), names: names, text: true}
+		p := &part{a: a, rec: newRecorder(st), names: names, text: true, coarse: a.sess.coarse}
 		if local.changed && !isTransaction(raw.Stmt) {
 			p.rec.later = true
 			p.unknown("an earlier statement of the same text may change what names mean; send it by itself", -1)

@@ -112,6 +112,11 @@ func (p *part) builtinCall(f *catalog.Function, args []value, loc int) value {
 	if class&builtin.SettingWrite != 0 {
 		p.flow(Column{}, "setting", passed)
 	}
+	if class&^builtin.Harmless == builtin.RunsSQL {
+		if r, ok := p.runPassed(f, args, v); ok {
+			return r
+		}
+	}
 	if class&(builtin.RunsSQL|builtin.Network) != 0 {
 		p.effect(Dynamic, "runs the SQL that is passed to "+funcName(f))
 		p.unknown("the SQL that is passed to "+funcName(f)+" is not known", loc)

@@ -86,7 +86,13 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		return v
 	}
 	p.setting(name, fc.Args)
-	v := p.callNamed(name, fs, args, argNames, loc)
+	passed := p.a.passed
+	p.a.passed = passedQueries(name, fc)
+	v := p.document(p.callNamed(name, fs, args, argNames, loc), name, fc, args)
+	p.a.passed = passed
+	if p.keepsDefinition(fc, args) {
+		v.how = Plain
+	}
 	if slices.ContainsFunc(p.a.called, p.counts) {
 		v = p.framed(v, frame, sc)
 	} else if len(frame.src) > 0 {

@@ -76,7 +76,7 @@ func (p *part) cteResult(c *cte) []field {
 		if sel.Op == pg.SetOperation_SETOP_UNION && sel.Larg != nil {
 			first := &scope{outer: c.outer, ctes: c.ctes}
 			p.with(sel.WithClause, first)
-			c.cols = c.columns(p, p.query(leftmost(sel), first), names)
+			c.cols = forgetKeys(c.columns(p, p.query(leftmost(sel), first), names))
 		}
 		for range 20 {
 			c.looping = false
@@ -102,7 +102,7 @@ func (p *part) cteResult(c *cte) []field {
 					}
 					before := c.cols[i].src
 					src := cols[i].src.Union(before)
-					cols[i].src, cols[i].byRows = src, byRows(src, cols[i].value, c.cols[i].value)
+					cols[i].src, cols[i].byRows, cols[i].keys = src, byRows(src, cols[i].value, c.cols[i].value), nil
 					same = same && len(cols[i].src) == len(before) && sameFields(cols[i].fields, c.cols[i].fields)
 				}
 			}

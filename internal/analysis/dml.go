@@ -425,6 +425,7 @@ func (p *part) returning(list []*pg.Node, rel *catalog.Relation, src *source, as
 			continue
 		}
 		v := &written.cols[i].value
+		v.keys = nil
 		before := len(v.src)
 		if a, ok := assigned[c.Num]; ok {
 			v.src = v.src.Union(a.src)

@@ -378,7 +378,10 @@ func (p *part) indirect(v value, ind []*pg.Node, sc *scope) value {
 			fields := v.fields
 			v = derived(p.combine(p.subscripted(v.typ, i.AIndices.IsSlice), idx...))
 			p.probe(v.src)
-			v.fields = fields
+			for _, f := range fields { // which element it is tells of the subscripts
+				f.value = p.combine(f.typ, append([]value{f.value}, idx[1:]...)...)
+				v.fields = append(v.fields, f)
+			}
 		case *pg.Node_AStar:
 			// Expanded by the target list; elsewhere the whole value.
 		default:
@@ -703,7 +706,7 @@ func (p *part) operate(e *pg.A_Expr, left value, sc *scope) value {
 		if left.fields != nil && right.fields != nil && e.Lexpr.GetRowExpr() != nil {
 			return p.rowCompare(op, left, right, loc)
 		}
-		return p.operator(op, []value{left, right}, loc)
+		return p.member(p.operator(op, []value{left, right}, loc), e, left, right)
 	case pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		right := p.expr(e.Rexpr, sc)
 		v := p.operator(op, []value{left, p.elementOf(right)}, loc)

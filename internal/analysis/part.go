@@ -26,6 +26,7 @@ type analyzer struct {
 	given      map[*pg.CommonTableExpr]*pg.CommonTableExpr // see part.withQueryArguments
 	numbers    map[*pg.FuncCall]struct{}                   // see part.numbers
 	called     []*catalog.Function                         // what the last call by name may mean
+	passed     []string                                    // see passedQueries
 	rows       Columns                                     // what decides how many rows the last query gives, see scope
 	exhausted  string                                      // which limit was reached, or ""
 	with       *cte                                        // the WITH query that is being analyzed
@@ -71,6 +72,9 @@ type part struct {
 	// defined is true within the definitions of views and rules, whose
 	// predicates are not the text's own.
 	defined bool
+	// coarse is true where members of JSON objects are not told apart: within
+	// PL/pgSQL, whose variables hold one object after another.
+	coarse bool
 	// branches are the columns that decide that the statement of a PL/pgSQL body
 	// runs at all: what it writes tells of them.
 	branches Columns

@@ -260,7 +260,7 @@ func (p *part) in(fr *plFrame) *part {
 	if fr.f != nil && len(fr.outs) > 0 && len(fr.params) > 0 {
 		n.outs = fr.outs
 	}
-	q.vars = n
+	q.vars, q.coarse = n, true
 	if fr.f == nil {
 		// A block is the author's own: by what it writes in which branch it could
 		// spell a value out. A function's branches are its owner's.

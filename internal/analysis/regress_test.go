@@ -208,7 +208,7 @@ func (r *regression) statement(ctx context.Context, s regressStatement) {
 		return
 	}
 	if st != nil && !s.fails && before.status != 'E' {
-		r.describe(ctx, s, facts)
+		r.describe(ctx, s, facts, path)
 	}
 	own := before.status == 'I' && st != nil && st.TxControl == TxNone
 	if own {
@@ -305,7 +305,7 @@ func (r *regression) run(ctx context.Context, sql string) (string, error) {
 
 // describe compares the outputs with the server's description and, for what can
 // be a view, with its analyzed tree.
-func (r *regression) describe(ctx context.Context, s regressStatement, facts *Facts) {
+func (r *regression) describe(ctx context.Context, s regressStatement, facts *Facts, path []string) {
 	st := facts.Statements[0]
 	at := s.place + ": " + s.sql
 	undo, err := attempt(ctx, r.conn)
@@ -357,6 +357,11 @@ func (r *regression) describe(ctx context.Context, s regressStatement, facts *Fa
 		return
 	}
 	r.tally.oracles++
+	if facts, err = Analyze(ctx, s.sql, r.snap, Session{Path: path, coarse: true}); err != nil {
+		r.Errorf("%s\n%v", at, err)
+		return
+	}
+	st = facts.Statements[0]
 	for i, c := range truth {
 		r.tally.outputs++
 		got := st.Outputs[i]

@@ -1,7 +1,11 @@
 package analysis
 
 import (
+	"regexp"
 	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/guardedpg/guardedpg/internal/catalog"
 )
@@ -15,6 +19,7 @@ type value struct {
 	origin Column      // see Output.Origin
 	known  bool        // origin is known
 	fields []field     // of a row whose parts are known, else nil
+	keys   []field     // of a JSON object whose members are known, else nil
 	lits   *litNode    // constants and parameters that flow in
 	// untyped is true for a bare string constant or NULL: the server calls its
 	// type unknown and gives it the type that the place wants.
@@ -136,6 +141,33 @@ func (p *part) definitions(vs []value) bool {
 		}
 	}
 	return found
+}
+
+// glue is what can be cut off a definition, or stand between two, so that their
+// constants are still found.
+var glue = regexp.MustCompile(`^[\s;,"]*$`)
+
+// keepsDefinition reports whether the call, which was just analyzed, cuts what is
+// no part of a constant off a definition, or joins definitions.
+func (p *part) keepsDefinition(fc *pg.FuncCall, args []value) bool {
+	if len(p.a.called) != 1 || p.a.called[0].Schema != "pg_catalog" || fc.FuncVariadic || fc.Over != nil || len(args) == 0 || !p.definitions(args[:1]) {
+		return false
+	}
+	text := " "
+	if len(args) > 1 {
+		s := fc.Args[1].GetAConst().GetSval()
+		if s == nil {
+			return false
+		}
+		text = s.Sval
+	}
+	switch p.a.called[0].Name {
+	case "btrim", "ltrim", "rtrim":
+		return glue.MatchString(text)
+	case "string_agg":
+		return len(args) == 2 && glue.MatchString(text) && !strings.Contains(text, `"`)
+	}
+	return false
 }
 
 // beside returns v with what decides that it comes, and how often. A definition

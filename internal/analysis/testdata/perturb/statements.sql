@@ -134,3 +134,16 @@ SELECT p_stacked()
 SELECT x, y FROM p_swap()
 SELECT (p_record_out()).name, (p_record_out()).mail
 SELECT p_array_slice(), p_index()
+SELECT to_jsonb(p) ->> 'name', to_jsonb(p) - 'mail', to_jsonb(p) - ARRAY['mail', 'name'], row_to_json(p) #>> '{home,street}' FROM person p
+SELECT to_jsonb(p) ->> 'name', to_jsonb(p) ->> 'mail' FROM person AS p (id, mail, name)
+SELECT to_jsonb(s) ->> 'a', to_jsonb(s) ->> 'b' FROM (SELECT name AS a, mail AS b FROM person OFFSET 0) s (b, a)
+SELECT to_jsonb(q.s) ->> 'a', to_jsonb(q.s) ->> 'b' FROM (SELECT s FROM (SELECT name AS a, mail AS b FROM person OFFSET 0) s (b, a)) q
+SELECT to_jsonb(q.s) ->> 'a', to_jsonb(q.s) ->> 'b' FROM (SELECT s FROM (SELECT name AS a, mail AS b FROM person) s (b, a)) q
+SELECT q.d ->> 'a', q.d ->> 'b' FROM (SELECT jsonb_build_object('a', name, 'b', mail, 'a', id) AS d FROM person) q
+SELECT to_jsonb(v) ->> 'x', to_jsonb(v) ->> 'y' FROM person p, LATERAL (VALUES (p.name, p.mail)) v (y, x)
+SELECT (to_jsonb(p) || jsonb_build_object('name', p.mail)) ->> 'name' FROM person p
+SELECT to_jsonb(x) -> 'p' ->> 'name', to_jsonb(x) -> 'p' -> 'home' ->> 'street' FROM (SELECT p FROM person p) x
+SELECT d ->> 'a', d ->> 'b' FROM (SELECT jsonb_build_object('a', name, 'b', mail) AS d FROM person UNION ALL SELECT jsonb_build_object('b', name, 'a', mail) FROM person) u
+WITH RECURSIVE r (n, d) AS (SELECT 1, jsonb_build_object('a', name, 'b', mail) FROM person UNION ALL SELECT n + 1, jsonb_build_object('b', d ->> 'a', 'a', d ->> 'b') FROM r WHERE n < 2) SELECT d ->> 'a', d ->> 'b' FROM r
+SELECT ((ARRAY[p, q])[1 + length(r.mail) % 2]).name, to_jsonb((ARRAY[p, q])[1 + length(r.mail) % 2]) ->> 'name' FROM person p, person q, person r WHERE p.id = 1 AND q.id = 2
+SELECT to_jsonb(t) ->> 'toy', to_jsonb(t) ->> 'name' FROM (person p JOIN child c ON c.id = p.id) t

@@ -27,8 +27,9 @@ SELECT ts_rewrite(q, 'cat'::tsquery, 'dog'::tsquery), tsquery_phrase(q, q), ts_l
 SELECT alias, token FROM ts_debug('english', 'a cat');
 SELECT * FROM ts_parse('default', 'a cat');
 SELECT * FROM ts_token_type('default') LIMIT 1;
---! unknown SQL
 SELECT word FROM ts_stat('SELECT v FROM article');
+--! unknown SQL
+SELECT word FROM ts_stat('SELECT v FROM ' || 'article');
 SELECT json_to_tsvector('english', '{"a": "cat"}', '"all"'), jsonb_to_tsvector('{"a": "x"}', '["string"]');
 CREATE INDEX article_v ON article USING gin (v);
 SELECT id FROM article WHERE v @@ websearch_to_tsquery('cats') ORDER BY ts_rank(v, q) DESC;

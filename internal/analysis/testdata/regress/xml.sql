@@ -16,8 +16,9 @@ SELECT t.lang, title FROM page LEFT JOIN LATERAL XMLTABLE(XMLNAMESPACES('http://
 SELECT body::text, xml(title), text(body) FROM page;
 --! unknown reads tables
 SELECT table_to_xml('page', true, false, '');
---! unknown SQL that is passed
 SELECT query_to_xml('SELECT 1', true, false, '');
+--! unknown SQL that is passed
+SELECT query_to_xml('SELECT ' || 1, true, false, '');
 --! unknown reads tables
 SELECT schema_to_xml('public', true, false, '');
 SET xmloption = document;
