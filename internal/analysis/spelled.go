@@ -19,6 +19,7 @@ type generation int8
 
 const (
 	given   generation = iota // it does not
+	stocked                   // the system catalogs have them, every small number among them
 	listed                    // each of them stands in the text or an argument
 	counted                   // they are counted up
 )
@@ -54,7 +55,7 @@ func (p *part) tested(typ catalog.OID, n *pg.Node, sc *scope) (value, value) {
 	met, computed := p.a.met, p.a.computed
 	p.a.met, p.a.computed = nil, false
 	v, says := p.exprAs(typ, n, sc), constant(0)
-	least := listed
+	least := p.least(v.src)
 	if !p.a.computed && looksUp(n) {
 		// Whole values that the statement brings along are guesses.
 		least = counted
@@ -67,6 +68,15 @@ func (p *part) tested(typ catalog.OID, n *pg.Node, sc *scope) (value, value) {
 	return v, says
 }
 
+// least is of which rows a condition on these columns chooses: those of the
+// catalogs are made up where it is about something else.
+func (p *part) least(src Columns) generation {
+	if p.userColumns(src) {
+		return stocked
+	}
+	return listed
+}
+
 // link records that a condition on these columns chooses among the sources.
 func (p *part) link(src Columns, least generation, sources ...*source) {
 	if len(sources) > 0 && len(src)+len(sources) > 1 && p.step() {
@@ -76,11 +86,12 @@ func (p *part) link(src Columns, least generation, sources ...*source) {
 
 // linkUsing is link for a column of JOIN USING.
 func (p *part) linkUsing(left, right value, sources []*source) {
-	least := listed
+	src := left.src.Union(right.src)
+	least := p.least(src)
 	if (len(left.src) == 0 || left.how == Plain) && (len(right.src) == 0 || right.how == Plain) {
 		least = counted
 	}
-	p.link(left.src.Union(right.src), least, sources...)
+	p.link(src, least, sources...)
 }
 
 // looksUp reports whether a condition only compares whole values for equality.
@@ -161,7 +172,9 @@ func (p *part) spell(sc *scope, from int) {
 		for _, l := range links {
 			src := l.src
 			for _, s := range l.sources {
-				src = src.Union(by[key{s, listed}]).Union(by[key{s, counted}])
+				for least := stocked; least <= counted; least++ {
+					src = src.Union(by[key{s, least}])
+				}
 			}
 			for _, s := range l.sources {
 				k := key{s, l.least}
@@ -211,6 +224,7 @@ func (p *part) spellSource(sc *scope, s *source, least generation, src Columns) 
 // spelled returns v where src chooses it.
 func (p *part) spelled(v value, src Columns) value {
 	r := p.chosen(v, counting(src, Expression))
+	r.origin, r.known = v.origin, v.known
 	for _, f := range v.fields {
 		r.fields = append(r.fields, field{f.name, p.spelled(f.value, src)})
 	}
@@ -225,13 +239,18 @@ func (p *part) correlated(sc *scope, from int) value {
 	for s := sc; s != nil && len(links) > 0 && p.spend(len(links)); s = s.outer {
 		for src := range s.all() {
 			for _, l := range links {
-				if len(l.src) > 0 && slices.Contains(l.sources, src) {
+				if len(l.src) > 0 && slices.Contains(l.sources, src) && (l.least == stocked || !isStock(src)) {
 					v = p.combine(0, v, counting(l.src, Expression))
 				}
 			}
 		}
 	}
 	return v
+}
+
+// isStock reports whether the system catalogs are all that a source is.
+func isStock(src *source) bool {
+	return !slices.ContainsFunc(src.cols, func(f field) bool { return f.gen > stocked })
 }
 
 // choosing links what else of a SELECT chooses among made-up rows before its
@@ -274,6 +293,8 @@ func (p *part) generates(f *catalog.Function, v value) generation {
 	switch {
 	case p.isBuiltin(f) && slices.Contains(counters, f.Name):
 		return counted
+	case len(v.src) > 0 && p.isBuiltin(f) && !p.userColumns(v.src):
+		return stocked
 	case len(v.src) > 0 || v.how == Opaque:
 		return given
 	case p.isBuiltin(f):
