@@ -63,6 +63,7 @@ func (p *part) tested(typ catalog.OID, n *pg.Node, sc *scope) (value, value) {
 	p.link(v.src, least, p.a.met...)
 	if v.gen >= least && len(v.src) > 0 {
 		says = counting(v.src, Expression)
+		says.gen = v.gen
 	}
 	p.a.met, p.a.computed = append(met, p.a.met...), computed || p.a.computed
 	return v, says
@@ -241,6 +242,7 @@ func (p *part) correlated(sc *scope, from int) value {
 			for _, l := range links {
 				if len(l.src) > 0 && slices.Contains(l.sources, src) && (l.least == stocked || !isStock(src)) {
 					v = p.combine(0, v, counting(l.src, Expression))
+					v.gen = counted // it says of them which are right
 				}
 			}
 		}
@@ -266,8 +268,7 @@ func (p *part) choosing(sel *pg.SelectStmt, sc *scope) {
 					if sb := n.GetSortBy(); sb != nil {
 						n = sb.Node
 					}
-					// Other keys are names of outputs, or columns as they are.
-					if n != nil && n.Node != nil && n.GetColumnRef() == nil && n.GetAConst() == nil && n.GetGroupingSet() == nil {
+					if n = p.keyed(n, sel, sc); n != nil && n.Node != nil && n.GetGroupingSet() == nil {
 						p.tested(0, n, sc)
 					}
 				}
@@ -275,6 +276,36 @@ func (p *part) choosing(sel *pg.SelectStmt, sc *scope) {
 			return
 		}
 	}
+}
+
+// keyed returns what a key stands for: an output by its name or number. It is nil
+// for a column as it is that holds nothing but what others hold, or made-up values.
+func (p *part) keyed(n *pg.Node, sel *pg.SelectStmt, sc *scope) *pg.Node {
+	if c := n.GetAConst(); c != nil {
+		i := int(c.GetIval().GetIval())
+		if i < 1 || i > len(sel.TargetList) {
+			return nil
+		}
+		n = sel.TargetList[i-1].GetResTarget().GetVal()
+	} else if parts := n.GetColumnRef().GetFields(); len(parts) == 1 {
+		for _, t := range sel.TargetList {
+			if name := t.GetResTarget().GetName(); name != "" && name == parts[0].GetString_().GetSval() {
+				n = t.GetResTarget().GetVal()
+				break
+			}
+		}
+	}
+	ref := n.GetColumnRef()
+	if ref == nil {
+		return n
+	}
+	if len(ref.Fields) == 0 || ref.Fields[len(ref.Fields)-1].GetAStar() != nil {
+		return nil
+	}
+	if v, ok := p.column(strs(ref.Fields), sc); ok && v.gen != given && len(v.src) > 0 {
+		return n
+	}
+	return nil
 }
 
 // madeUp returns the sources of a join that have a made-up column of a name.
