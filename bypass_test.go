@@ -320,6 +320,53 @@ func TestMigrationBehindTheBack(t *testing.T) {
 	}
 }
 
+// Columns that somebody renames are noticed at once where they are read as they
+// are, also by a statement that was prepared before.
+func TestRenamedBehindTheBack(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) {
+			dsn := shop(t)
+			f := newFixtureOn(t, inMode(dsn, mode), func(c *guardedpg.Config) { c.CatalogRefresh = time.Hour })
+			f.db.SetMaxOpenConns(1)
+			admin, err := sql.Open("pgx", dsn)
+			require.NoError(t, err)
+			defer admin.Close()
+			const nick, every = "SELECT nick FROM customers WHERE id = $1", "SELECT id, nick FROM customers"
+			st, err := f.db.Prepare(nick + " AND true")
+			require.NoError(t, err)
+			defer st.Close()
+			read := func() string {
+				var v string
+				if err := st.QueryRow(1).Scan(&v); err != nil {
+					return err.Error()
+				}
+				return v
+			}
+			for range 3 {
+				require.Contains(t, spill(f.db, nick, 1), "annie")
+				require.Contains(t, spill(f.db, every), "annie")
+				require.Equal(t, "annie", read())
+			}
+			_, err = admin.Exec(`ALTER TABLE customers RENAME email TO x; ALTER TABLE customers RENAME nick TO email; ALTER TABLE customers RENAME x TO nick`)
+			require.NoError(t, err)
+			for range 3 {
+				require.NotContains(t, read(), "ann@")
+				require.NotContains(t, spill(f.db, nick, 1), "ann@")
+				require.NotContains(t, spill(f.db, every), "ann@")
+			}
+			// pgx forgets a result that has more columns than it remembers.
+			const all = "SELECT * FROM notes"
+			require.NotContains(t, spill(f.db, all), "later")
+			require.NotContains(t, spill(f.db, all), "later")
+			_, err = admin.Exec("ALTER TABLE notes ADD later int")
+			require.NoError(t, err)
+			spill(f.db, all)
+			require.Contains(t, spill(f.db, all), "later")
+			require.Contains(t, spill(f.db, all), "public note")
+		})
+	}
+}
+
 // For all but plain columns the server does not say where a value comes from.
 func TestUnknownOrigin(t *testing.T) {
 	inModes(t, func(t *testing.T, f fixture) {

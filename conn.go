@@ -23,6 +23,7 @@ type Conn struct {
 	session   *session
 	catalog   *catalog.Session
 	mode      pgx.QueryExecMode // default_query_exec_mode
+	named     map[string]int    // how many open Stmts have the text
 	record    recorder
 	current   run
 }
@@ -80,10 +81,9 @@ func (c *Conn) query(ctx context.Context, query string, args []driver.NamedValue
 	if err != nil {
 		return nil, err
 	}
-	text, pass := r.sending()
 	returned := false
 	defer r.panicked(&returned)
-	rows, err := c.pgx.Query(ctx, text, pass...)
+	rows, err := r.send(ctx)
 	returned = true
 	if err != nil {
 		bad := r.retryable(err)

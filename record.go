@@ -1,6 +1,7 @@
 package guardedpg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -463,6 +464,7 @@ func (r *run) end(o outcome) error {
 		err = c.wait(context.Background(), r, seq, audit.Synced)
 	}
 	if o.err != nil {
+		s.forgetText(cmp.Or(r.plan.sends, r.call.sql))
 		if r.scrub {
 			return scrubbed(o.err, r.plan.view.snap)
 		}

@@ -43,11 +43,12 @@ type session struct {
 	path *path
 	seen *view
 
-	plans    planCache
-	control  planCache         // texts that only control the transaction
-	prepared map[string]string // SQL-level prepared statements
-	cursors  map[string]cursor // declared ones
-	tx       transaction
+	descriptions map[string]*description // of the texts that pgx has prepared
+	plans        planCache
+	control      planCache         // texts that only control the transaction
+	prepared     map[string]string // SQL-level prepared statements
+	cursors      map[string]cursor // declared ones
+	tx           transaction
 }
 
 // A cursor is what DECLARE made: its text, the facts of its query, and what they
@@ -106,6 +107,7 @@ func sessionOf(pg *pgconn.PgConn, database string) *session {
 func (s *session) forget() {
 	s.tagged = identity.Identity{}
 	s.path = nil
+	s.descriptions = nil
 }
 
 // idsAhead is how many IDs are made at once, in one allocation.

@@ -9,9 +9,10 @@ import (
 // Stmt is a prepared statement. It is planned when it is prepared, and decided
 // on each time it runs. It is not safe for concurrent use.
 type Stmt struct {
-	inner driver.Stmt
-	conn  *Conn
-	sql   string
+	inner  driver.Stmt
+	conn   *Conn
+	sql    string
+	closed bool
 }
 
 var (
@@ -30,11 +31,24 @@ func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, e
 	if err != nil {
 		return nil, err
 	}
+	if c.named == nil {
+		c.named = map[string]int{}
+	}
+	c.named[query]++
 	return &Stmt{inner: inner, conn: c, sql: query}, nil
 }
 
 // Close releases the statement.
-func (s *Stmt) Close() error { return s.inner.Close() }
+func (s *Stmt) Close() error {
+	if !s.closed {
+		s.closed = true
+		if s.conn.named[s.sql]--; s.conn.named[s.sql] == 0 {
+			delete(s.conn.named, s.sql)
+			delete(s.conn.session.descriptions, s.sql)
+		}
+	}
+	return s.inner.Close()
+}
 
 // NumInput returns the number of arguments.
 func (s *Stmt) NumInput() int { return s.inner.NumInput() }

@@ -11,7 +11,7 @@ import (
 // seeds themselves; partitions, inheritance parents and children; both ends of
 // foreign keys; generated columns; materialized views; columns that a trigger,
 // a rule or a default fills; foreign tables whose remote column has the name of
-// a seed.
+// a seed; columns whose type is the row of a relation that has one.
 //
 // It looks at definitions only: what statements have copied is not seen.
 func Derived(snap *catalog.Snapshot, seeds Columns) map[Column]Columns {
@@ -91,8 +91,59 @@ func findEdges(snap *catalog.Snapshot) []edge {
 		}
 		out = append(out, computed(snap, rel)...)
 		out = append(out, remote(snap, rel)...)
+		out = append(out, ofRows(snap, rel)...)
 	}
 	return out
+}
+
+// ofRows are the columns that hold rows of other relations, as their types say.
+func ofRows(snap *catalog.Snapshot, rel *catalog.Relation) []edge {
+	var out []edge
+	for _, c := range rel.Columns {
+		if !c.Dropped && rel.Kind != 'v' && rel.Kind != 'c' {
+			if from := rowColumns(snap, c.Type, 0); len(from) > 0 {
+				out = append(out, edge{Column{rel.OID, c.Num}, from})
+			}
+		}
+	}
+	return out
+}
+
+// rowColumns returns the columns of the relations whose rows a type is made of:
+// through domains, arrays, ranges and the fields of composites.
+func rowColumns(snap *catalog.Snapshot, typ catalog.OID, depth int) Columns {
+	t := snap.Type(typ)
+	if t == nil || depth > maxNesting {
+		return nil
+	}
+	var all Columns
+	for _, inner := range []catalog.OID{t.Base, t.Element, t.Subtype} {
+		if inner != 0 {
+			all = all.Union(rowColumns(snap, inner, depth+1))
+		}
+	}
+	rel := snap.Relation(t.Relation)
+	if rel == nil {
+		return all
+	}
+	if rel.Kind == 'v' {
+		a := &analyzer{snap: snap, sess: Session{}, depends: map[catalog.OID]struct{}{}}
+		p := &part{a: a, rec: newRecorder(&Statement{}), names: definitionNames(snap)}
+		for _, c := range p.viewColumns(rel) {
+			all = all.Union(c.src)
+		}
+		return all
+	}
+	for _, c := range rel.Columns {
+		switch {
+		case c.Dropped:
+		case rel.Kind == 'c':
+			all = all.Union(rowColumns(snap, c.Type, depth+1))
+		default:
+			all = all.Union(Columns{{rel.OID, c.Num}})
+		}
+	}
+	return all
 }
 
 // computed are the flows of the relation's own definitions: its generated

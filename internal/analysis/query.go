@@ -293,9 +293,16 @@ func (p *part) selectFrom(sel *pg.SelectStmt, sc *scope) []field {
 	for src := range sc.all() {
 		sc.rows = sc.rows.Union(src.rows)
 	}
+	made := sc.rows
 	cols := p.targets(sel.TargetList, sc)
 	sc.targets = cols
 	p.groupBy(sel.GroupClause, sc)
+	if !made.ContainsAll(sc.rows) {
+		// What the query is grouped by, or a window is made of, makes its rows
+		// before anything counts them.
+		cols = p.targets(sel.TargetList, sc)
+		sc.targets = cols
+	}
 	p.predicate(sel.HavingClause, sc)
 	for _, n := range sel.DistinctClause {
 		if n == nil || n.Node == nil {
@@ -421,6 +428,12 @@ func (p *part) relationIn(rel *catalog.Relation, alias string, names []string) *
 		p.through("foreign table "+relName(rel), rel.OID, nil).viewColumns(view)
 	}
 	src := p.relationSource(rel, alias)
+	if isSystemSchema(rel.Schema) {
+		// The catalogs hold every small number and every name that is a letter.
+		for i := range src.cols {
+			src.cols[i].gen = max(src.cols[i].gen, stocked)
+		}
+	}
 	if len(names) > 0 {
 		src.cols = rename(src.cols, names)
 		whole := src.whole
@@ -911,6 +924,8 @@ func (p *part) window(w *pg.WindowDef, sc *scope) value {
 func (p *part) sortKeyExpr(n *pg.Node, sc *scope) value {
 	v, says := p.tested(0, n, sc)
 	p.test(v.src)
+	p.makes(v.rows)
+	sc.rows = sc.rows.Union(v.rows)
 	p.compared(v)
 	return says
 }

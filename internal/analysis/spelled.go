@@ -19,6 +19,7 @@ type generation int8
 
 const (
 	given   generation = iota // it does not
+	stocked                   // the system catalogs have them, every small number among them
 	listed                    // each of them stands in the text or an argument
 	counted                   // they are counted up
 )
@@ -54,7 +55,7 @@ func (p *part) tested(typ catalog.OID, n *pg.Node, sc *scope) (value, value) {
 	met, computed := p.a.met, p.a.computed
 	p.a.met, p.a.computed = nil, false
 	v, says := p.exprAs(typ, n, sc), constant(0)
-	least := listed
+	least := p.least(v.src)
 	if !p.a.computed && looksUp(n) {
 		// Whole values that the statement brings along are guesses.
 		least = counted
@@ -62,9 +63,19 @@ func (p *part) tested(typ catalog.OID, n *pg.Node, sc *scope) (value, value) {
 	p.link(v.src, least, p.a.met...)
 	if v.gen >= least && len(v.src) > 0 {
 		says = counting(v.src, Expression)
+		says.gen = v.gen
 	}
 	p.a.met, p.a.computed = append(met, p.a.met...), computed || p.a.computed
 	return v, says
+}
+
+// least is of which rows a condition on these columns chooses: those of the
+// catalogs are made up where it is about something else.
+func (p *part) least(src Columns) generation {
+	if p.userColumns(src) {
+		return stocked
+	}
+	return listed
 }
 
 // link records that a condition on these columns chooses among the sources.
@@ -76,11 +87,12 @@ func (p *part) link(src Columns, least generation, sources ...*source) {
 
 // linkUsing is link for a column of JOIN USING.
 func (p *part) linkUsing(left, right value, sources []*source) {
-	least := listed
+	src := left.src.Union(right.src)
+	least := p.least(src)
 	if (len(left.src) == 0 || left.how == Plain) && (len(right.src) == 0 || right.how == Plain) {
 		least = counted
 	}
-	p.link(left.src.Union(right.src), least, sources...)
+	p.link(src, least, sources...)
 }
 
 // looksUp reports whether a condition only compares whole values for equality.
@@ -161,7 +173,9 @@ func (p *part) spell(sc *scope, from int) {
 		for _, l := range links {
 			src := l.src
 			for _, s := range l.sources {
-				src = src.Union(by[key{s, listed}]).Union(by[key{s, counted}])
+				for least := stocked; least <= counted; least++ {
+					src = src.Union(by[key{s, least}])
+				}
 			}
 			for _, s := range l.sources {
 				k := key{s, l.least}
@@ -211,6 +225,7 @@ func (p *part) spellSource(sc *scope, s *source, least generation, src Columns) 
 // spelled returns v where src chooses it.
 func (p *part) spelled(v value, src Columns) value {
 	r := p.chosen(v, counting(src, Expression))
+	r.origin, r.known = v.origin, v.known
 	for _, f := range v.fields {
 		r.fields = append(r.fields, field{f.name, p.spelled(f.value, src)})
 	}
@@ -225,13 +240,19 @@ func (p *part) correlated(sc *scope, from int) value {
 	for s := sc; s != nil && len(links) > 0 && p.spend(len(links)); s = s.outer {
 		for src := range s.all() {
 			for _, l := range links {
-				if len(l.src) > 0 && slices.Contains(l.sources, src) {
+				if len(l.src) > 0 && slices.Contains(l.sources, src) && (l.least == stocked || !isStock(src)) {
 					v = p.combine(0, v, counting(l.src, Expression))
+					v.gen = counted // it says of them which are right
 				}
 			}
 		}
 	}
 	return v
+}
+
+// isStock reports whether the system catalogs are all that a source is.
+func isStock(src *source) bool {
+	return !slices.ContainsFunc(src.cols, func(f field) bool { return f.gen > stocked })
 }
 
 // choosing links what else of a SELECT chooses among made-up rows before its
@@ -247,8 +268,7 @@ func (p *part) choosing(sel *pg.SelectStmt, sc *scope) {
 					if sb := n.GetSortBy(); sb != nil {
 						n = sb.Node
 					}
-					// Other keys are names of outputs, or columns as they are.
-					if n != nil && n.Node != nil && n.GetColumnRef() == nil && n.GetAConst() == nil && n.GetGroupingSet() == nil {
+					if n = p.keyed(n, sel, sc); n != nil && n.Node != nil && n.GetGroupingSet() == nil {
 						p.tested(0, n, sc)
 					}
 				}
@@ -256,6 +276,36 @@ func (p *part) choosing(sel *pg.SelectStmt, sc *scope) {
 			return
 		}
 	}
+}
+
+// keyed returns what a key stands for: an output by its name or number. It is nil
+// for a column as it is that holds nothing but what others hold, or made-up values.
+func (p *part) keyed(n *pg.Node, sel *pg.SelectStmt, sc *scope) *pg.Node {
+	if c := n.GetAConst(); c != nil {
+		i := int(c.GetIval().GetIval())
+		if i < 1 || i > len(sel.TargetList) {
+			return nil
+		}
+		n = sel.TargetList[i-1].GetResTarget().GetVal()
+	} else if parts := n.GetColumnRef().GetFields(); len(parts) == 1 {
+		for _, t := range sel.TargetList {
+			if name := t.GetResTarget().GetName(); name != "" && name == parts[0].GetString_().GetSval() {
+				n = t.GetResTarget().GetVal()
+				break
+			}
+		}
+	}
+	ref := n.GetColumnRef()
+	if ref == nil {
+		return n
+	}
+	if len(ref.Fields) == 0 || ref.Fields[len(ref.Fields)-1].GetAStar() != nil {
+		return nil
+	}
+	if v, ok := p.column(strs(ref.Fields), sc); ok && v.gen != given && len(v.src) > 0 {
+		return n
+	}
+	return nil
 }
 
 // madeUp returns the sources of a join that have a made-up column of a name.
@@ -274,6 +324,8 @@ func (p *part) generates(f *catalog.Function, v value) generation {
 	switch {
 	case p.isBuiltin(f) && slices.Contains(counters, f.Name):
 		return counted
+	case len(v.src) > 0 && p.isBuiltin(f) && !p.userColumns(v.src):
+		return stocked
 	case len(v.src) > 0 || v.how == Opaque:
 		return given
 	case p.isBuiltin(f):
