@@ -723,8 +723,9 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 		rest := derived(p.combine(f.Args[n-1], typed[n-1:]...))
 		typed = append(slices.Clip(typed[:n-1]), rest)
 	}
-	q := p.within("function "+funcName(f), f.OID, names, parameterValues{f.Name, f.ArgNames, typed})
+	q := p.within(functionStep+funcName(f), f.OID, names, parameterValues{f.Name, f.ArgNames, typed})
 	q.search, q.user = path, p.userOf(f)
+	q.underSettings(f)
 	var cols []field
 	returns := false
 	p.a.rows = nil

@@ -93,6 +93,7 @@ func (p *part) within(step string, object catalog.OID, names namer, vars variabl
 	q.path = append(slices.Clip(p.path), step)
 	q.stack = append(slices.Clip(p.stack), object)
 	q.names, q.vars, q.text = names, vars, false
+	q.given, q.loops, q.cursor = nil, nil, nil
 	p.a.depends[object] = struct{}{}
 	return &q
 }

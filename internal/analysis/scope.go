@@ -335,7 +335,7 @@ func (p *part) viewColumns(rel *catalog.Relation) []field {
 		p.unknown("the view "+relName(rel)+" refers to itself or nests too deep", -1)
 		return p.opaqueColumns(rel)
 	}
-	q := p.within("view "+relName(rel), rel.OID, definitionNames(p.a.snap), nil)
+	q := p.within(viewStep+relName(rel), rel.OID, definitionNames(p.a.snap), nil)
 	q.defined = true
 	sel := p.a.definition(rel)
 	if sel == nil {
