@@ -2,9 +2,12 @@ package analysis
 
 import (
 	"slices"
+	"strconv"
 
 	pg "github.com/pganalyze/pg_query_go/v5"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
 // A write of one row, again and again for every row, is no more limited than one
@@ -18,6 +21,7 @@ type loop struct {
 	series  *pg.FuncCall
 	cursor  string
 	endless bool
+	call    bool   // of a function, for each row of a query
 	steps   []loop // what an endless loop assigns to its variables as it goes
 }
 
@@ -182,6 +186,9 @@ func (t *limits) everyRow(where *pg.Node) bool {
 	for _, l := range t.p.loops {
 		loops = append(slices.Clip(loops), l.steps...)
 	}
+	if len(loops) > 0 && loops[0].call {
+		where = byName(where, loops[0].names)
+	}
 	for _, l := range loops {
 		var cols outputs
 		switch {
@@ -218,4 +225,84 @@ func (t *limits) everyRowOf(cursor string) bool {
 		}
 	}
 	return false
+}
+
+// A function that a query calls is called for each of its rows: its parameters
+// are the variables of a loop over what it is given.
+
+// A passing is a call in a query.
+type passing struct {
+	call  *pg.FuncCall
+	query *pg.SelectStmt
+}
+
+// calling notes a call in a query, until the function is called that is returned.
+func (p *part) calling(fc *pg.FuncCall, sc *scope) (done func()) {
+	before := p.passed
+	p.passed = passing{call: fc}
+	if sc != nil {
+		p.passed.query = sc.query
+	}
+	return func() { p.passed = before }
+}
+
+// without returns a condition without those of its parts that a call stands in.
+func (p *part) without(where *pg.Node, fc *pg.FuncCall) *pg.Node {
+	if where == nil {
+		return nil
+	}
+	rest := slices.DeleteFunc(slices.Clone(conjuncts(where)), func(n *pg.Node) bool {
+		in := false
+		walk(n, func(m *pg.Node) { in = !p.step() || in || m.GetFuncCall() == fc })
+		return in
+	})
+	if len(rest) == 0 {
+		return nil
+	}
+	return &pg.Node{Node: &pg.Node_BoolExpr{BoolExpr: &pg.BoolExpr{Boolop: pg.BoolExprType_AND_EXPR, Args: rest}}}
+}
+
+// perRow returns the loop that a function's body stands in where it is called for
+// each row of a query, or none.
+func (p *part) perRow(f *catalog.Function) []loop {
+	fc, sel := p.passed.call, p.passed.query
+	if sel == nil || len(fc.Args) == 0 || len(fc.Args) > len(f.Args) || !p.asked() {
+		return nil
+	}
+	l := loop{call: true, query: &pg.SelectStmt{FromClause: sel.FromClause, WhereClause: p.without(sel.WhereClause, fc), GroupClause: sel.GroupClause,
+		HavingClause: sel.HavingClause, LimitCount: sel.LimitCount, LimitOffset: sel.LimitOffset, WithClause: sel.WithClause, Op: sel.Op}}
+	for i, a := range fc.Args {
+		name := ""
+		if named := a.GetNamedArgExpr(); named != nil {
+			name, a = named.Name, named.Arg
+		} else if i < len(f.ArgNames) {
+			name = f.ArgNames[i]
+		}
+		if name == "" {
+			name = parameterName(int32(i + 1))
+		}
+		l.names = append(l.names, name)
+		l.query.TargetList = append(l.query.TargetList, pg.MakeResTargetNodeWithVal(a, -1))
+	}
+	return []loop{l}
+}
+
+func parameterName(number int32) string { return "$" + strconv.Itoa(int(number)) }
+
+// byName returns n with names in the place of a function's parameters.
+func byName(n *pg.Node, names []string) *pg.Node {
+	if !hasParam(n) {
+		return n
+	}
+	n = proto.Clone(n).(*pg.Node)
+	walk(n, func(m *pg.Node) {
+		if ref := m.GetParamRef(); ref != nil {
+			name := parameterName(ref.Number)
+			if i := int(ref.Number) - 1; i >= 0 && i < len(names) {
+				name = names[i]
+			}
+			m.Node = &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{Fields: []*pg.Node{pg.MakeStrNode(name)}}}
+		}
+	})
+	return n
 }

@@ -86,6 +86,7 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		return v
 	}
 	p.setting(name, fc.Args)
+	defer p.calling(fc, sc)()
 	v := p.callNamed(name, fs, args, argNames, loc)
 	if slices.ContainsFunc(p.a.called, p.counts) {
 		v = p.framed(v, frame, sc)
@@ -725,6 +726,7 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 	}
 	q := p.within(functionStep+funcName(f), f.OID, names, parameterValues{f.Name, f.ArgNames, typed})
 	q.search, q.user = path, p.userOf(f)
+	q.loops = p.perRow(f)
 	q.underSettings(f)
 	var cols []field
 	returns := false

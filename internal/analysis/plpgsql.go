@@ -56,6 +56,7 @@ func (p *part) plpgsql(f *catalog.Function, args []value, trigger *triggerRows) 
 	step := functionStep + funcName(f)
 	q := p.within(step, f.OID, names, nil)
 	q.search, q.user = path, p.userOf(f)
+	q.loops = p.perRow(f)
 	q.underSettings(f)
 	if trigger != nil {
 		q.path = p.path // it names the function already

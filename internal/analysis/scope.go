@@ -16,6 +16,7 @@ type scope struct {
 	items   []*item
 	ctes    *cteList
 	windows map[string]*pg.WindowDef
+	query   *pg.SelectStmt // whose scope it is; nil for another statement's
 	// targets are the output columns, which ORDER BY and GROUP BY may name.
 	targets []field
 	// rows are the base columns whose values make rows: what set-returning
