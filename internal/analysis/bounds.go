@@ -9,10 +9,10 @@ import (
 	"github.com/guardedpg/guardedpg/internal/catalog"
 )
 
-// bound records how far a write that the author's own text contains is limited
-// by its predicate. from is its FROM or USING.
+// bound records how far a write that the author asks for is limited by its
+// predicate. from is its FROM or USING.
 func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scope, from ...*pg.Node) {
-	if p.own() {
+	if p.asked() {
 		p.addBound(p.boundOf(rel, act, where, sc, from...))
 	}
 }
@@ -20,7 +20,7 @@ func (p *part) bound(rel *catalog.Relation, act Action, where *pg.Node, sc *scop
 // boundTogether records where the actions of a MERGE, each limited by its own
 // predicate, change every row between them.
 func (p *part) boundTogether(rel *catalog.Relation, on *pg.Node, when []*pg.Node, sc *scope, from *pg.Node) {
-	if !p.own() || len(when) < 2 || slices.Contains(when, nil) {
+	if !p.asked() || len(when) < 2 || slices.Contains(when, nil) {
 		return
 	}
 	any := &pg.Node{Node: &pg.Node_BoolExpr{BoolExpr: &pg.BoolExpr{Boolop: pg.BoolExprType_OR_EXPR, Args: when}}}
@@ -63,7 +63,7 @@ func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *sc
 			if b.Limited = limited; !limited {
 				b.Why = "WHERE lets every row through with the rows that are listed"
 			}
-			if byArguments {
+			if byArguments && p.own() {
 				p.rec.st.ByArguments = true
 				if p.a.sess.Argument != nil {
 					b.Limited, b.Why = false, "WHERE rests on an argument that is not understood"
@@ -74,7 +74,11 @@ func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *sc
 	return b
 }
 
+// addBound records b. What a function does within bounds is its owner's choice.
 func (p *part) addBound(b Bound) {
+	if b.Limited && !p.own() {
+		return
+	}
 	if !b.Limited {
 		p.rec.st.Classes |= Unbounded
 	}
@@ -91,10 +95,10 @@ func (p *part) addBound(b Bound) {
 func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
 	sel := p.withArguments(s.SelectStmt).GetSelectStmt()
 	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}, judged: map[judgement]bool{}}
-	if !p.own() {
+	if !p.asked() {
 		return
 	}
-	if len(sel.GetFromClause()) > 0 && (hasParam(s.SelectStmt) || hasParam(s.OnConflictClause.WhereClause)) {
+	if p.own() && len(sel.GetFromClause()) > 0 && (hasParam(s.SelectStmt) || hasParam(s.OnConflictClause.WhereClause)) {
 		p.rec.st.ByArguments = true
 	}
 	if t.coveredBy(sel, t.withs(), 0) == nil {

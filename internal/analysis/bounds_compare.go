@@ -57,12 +57,16 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 			}
 		case "@>", "<@", "&&":
 			if t.same(l, r) || op == "@>" && t.inAll(r) || op == "<@" && t.inAll(l) || op == "@>" && t.holdsAll(l) || op == "<@" && t.holdsAll(r) ||
-				op == "@>" && t.within(r, l) || op == "<@" && t.within(l, r) {
+				op == "@>" && t.within(r, l) || op == "<@" && t.within(l, r) || op == "@>" && t.heldByAll(r, l) || op == "<@" && t.heldByAll(l, r) {
 				return always
 			}
 		case "?", "?&", "?|":
 			// The names of the columns are those of every row.
-			if f := l.GetFuncCall(); len(f.GetArgs()) == 1 && t.wholeRow(f.Args[0].GetColumnRef()) {
+			f := l.GetFuncCall()
+			if len(f.GetArgs()) == 1 && f.Args[0].GetColumnRef() != nil && t.wholeRow(f.Args[0].GetColumnRef()) {
+				return always
+			}
+			if name := lastOf(f.GetFuncname()); name == "jsonb_build_object" && len(f.Args) > 0 && !t.mentions(f.Args[0]) {
 				return always
 			}
 		case "@?", "@@":
@@ -131,6 +135,9 @@ func (t *limits) comparison(e *pg.A_Expr) verdict {
 			return always
 		}
 		if s := t.bare(r).GetSubLink(); s != nil && op == "=" && t.ownColumn(l, s.Subselect) {
+			return always
+		}
+		if name := t.columnName(t.bare(l)); name != "" && op == "=" && name == t.gathered(r, nil, t.withs(), 0) {
 			return always
 		}
 		if items, ok := t.elements(r); ok {
@@ -292,7 +299,10 @@ func (t *limits) everyKey(l *pg.Node, op string, r *pg.Node) bool {
 		return false
 	}
 	if t.isString(t.p.baseType(col.Type)) && by.Sign() == 0 {
-		return (op == ">" || op == ">=" || op == "<>") && t.isText(r, "")
+		if t.matchesAll(r, func(s string) bool { return strings.TrimSpace(s) == "" }) {
+			return op == ">" || op == ">=" || op == "<>"
+		}
+		return (op == "<" || op == "<=") && t.matchesAll(r, func(s string) bool { return s > "zz" })
 	}
 	num := t.number(r)
 	if num == nil {
@@ -352,6 +362,9 @@ func (t *limits) range_(l *pg.Node, op string, r *pg.Node) verdict {
 	c, ok := t.fold(r)
 	if !ok {
 		return depends
+	}
+	if c.text != nil && *c.text == "" && (op == "<>" || op == ">") && neverEmpty[lastOf(t.bare(l).GetFuncCall().GetFuncname())] {
+		return always
 	}
 	if c.text != nil && *c.text == "" && op == ">=" && t.textual(l) {
 		return always
@@ -432,12 +445,21 @@ func (t *limits) span(n *pg.Node) (low, high *big.Float) {
 		}
 		return low, high
 	}
+	if e := n.GetAExpr(); e != nil && e.Kind == pg.A_Expr_Kind_AEXPR_OP && opName(e) == "%" && e.Lexpr != nil {
+		return t.remainder(e.Lexpr, e.Rexpr)
+	}
 	if f := n.GetFuncCall(); f != nil {
 		name := strs(f.Funcname)
 		if len(name) == 0 {
 			return nil, nil
 		}
 		switch name[len(name)-1] {
+		case "mod":
+			if len(f.Args) == 2 {
+				return t.remainder(f.Args[0], f.Args[1])
+			}
+		case "sin", "cos", "sind", "cosd", "tanh", "erf":
+			return num(-1), num(1)
 		case "length", "char_length", "character_length", "octet_length":
 			if c := t.column(t.bare(lastNode(f.Args))); c != nil && t.isKey(c.Num) {
 				return num(1), nil // no key is empty
@@ -449,8 +471,6 @@ func (t *limits) span(n *pg.Node) (low, high *big.Float) {
 			return num(1), nil
 		case "exp":
 			return num(math.SmallestNonzeroFloat64), nil
-		case "sin", "cos", "tanh":
-			return num(-1), num(1)
 		case "random":
 			return num(0), num(1)
 		case "sign":
@@ -476,6 +496,41 @@ func (t *limits) span(n *pg.Node) (low, high *big.Float) {
 	return nil, nil
 }
 
+// remainder is the span of x % by.
+func (t *limits) remainder(x, by *pg.Node) (low, high *big.Float) {
+	n := t.number(by)
+	if n == nil || !n.IsInt() || n.Sign() == 0 {
+		return nil, nil
+	}
+	if high = new(big.Float).Abs(n); t.whole(x) {
+		high.Sub(high, big.NewFloat(1))
+	}
+	low = new(big.Float).Neg(high)
+	if least, _ := t.span(x); least != nil && least.Sign() >= 0 {
+		low = new(big.Float)
+	}
+	return low, high
+}
+
+// whole reports whether a number is known to have no fraction.
+func (t *limits) whole(n *pg.Node) bool {
+	n = t.bare(n)
+	if c := t.column(n); c != nil {
+		return t.wholeNumbers(c)
+	}
+	f := n.GetFuncCall()
+	if f == nil {
+		return false
+	}
+	fs := t.p.names.functions(strs(f.Funcname))
+	if lastOf(f.Funcname) == "abs" && len(f.Args) == 1 {
+		return t.whole(f.Args[0])
+	}
+	return len(fs) > 0 && !slices.ContainsFunc(fs, func(f *catalog.Function) bool {
+		return f.Result != int4OID && f.Result != int8OID && f.Result != int2OID
+	})
+}
+
 const lastYear = 2200
 
 // spans are the least and greatest values of a date's fields, of years those
@@ -494,6 +549,9 @@ func lastNode(list []*pg.Node) *pg.Node {
 func (t *limits) extreme(l *pg.Node, op string, sub *pg.Node) verdict {
 	sel := sub.GetSelectStmt()
 	c := t.column(t.bare(l))
+	if (op == "<=" || op == "<") && c != nil && t.isKey(c.Num) && len(sel.GetTargetList()) == 1 && t.namesColumn(sel.TargetList[0].GetResTarget().GetVal(), "last_value") {
+		return always // of the sequence that gives the keys, or of another's: that is not looked at
+	}
 	if sel == nil || c == nil || len(sel.TargetList) != 1 || len(sel.GroupClause) > 0 ||
 		t.unfiltered(sel, t.withs().and(sel.WithClause), 0) == nil {
 		return depends
@@ -517,6 +575,10 @@ func (t *limits) extreme(l *pg.Node, op string, sub *pg.Node) verdict {
 	switch name[len(name)-1] + " " + op {
 	case "min >=", "max <=":
 		return always
+	case "sum <=":
+		if t.isKey(c.Num) {
+			return always
+		}
 	case "min <", "max >":
 		if by.Sign() == 0 {
 			return never

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"math/big"
 	"slices"
 	"strings"
@@ -27,6 +28,15 @@ const (
 // farTime judges a comparison of a point in time with one before all that is
 // recorded, or generations ahead.
 func (t *limits) farTime(l *pg.Node, op string, r *pg.Node) verdict {
+	if t.farAge(l, op, r) {
+		return always
+	}
+	if e := l.GetAExpr(); e != nil && (opName(e) == "+" || opName(e) == "-") && e.Lexpr != nil && t.moment(e.Lexpr, 0) != nil {
+		// x + years < time is x < time - years.
+		back := map[string]string{"+": "-", "-": "+"}[opName(e)]
+		r = &pg.Node{Node: &pg.Node_AExpr{AExpr: &pg.A_Expr{Kind: e.Kind, Name: []*pg.Node{pg.MakeStrNode(back)}, Lexpr: r, Rexpr: e.Rexpr}}}
+		l = e.Lexpr
+	}
 	c := t.moment(l, 0)
 	if c == nil {
 		return depends
@@ -44,6 +54,22 @@ func (t *limits) farTime(l *pg.Node, op string, r *pg.Node) verdict {
 		}
 	}
 	return depends
+}
+
+// farAge judges a comparison of how long ago a point in time is with what no age
+// comes to: now() - x < interval '1000 years'.
+func (t *limits) farAge(l *pg.Node, op string, r *pg.Node) bool {
+	var x *pg.Node
+	if e := l.GetAExpr(); e != nil && e.Lexpr != nil && opName(e) == "-" && isNow(e.Lexpr) {
+		x = e.Rexpr
+	} else if f := l.GetFuncCall(); lastOf(f.GetFuncname()) == "age" && len(f.Args) > 0 && (len(f.Args) == 1 || isNow(f.Args[0])) {
+		x = lastNode(f.Args)
+	}
+	if x == nil || t.moment(x, 0) == nil {
+		return false
+	}
+	years, ok := t.years(r, 0)
+	return ok && ((op == "<" || op == "<=") && years >= 130 || (op == ">" || op == ">=") && years <= -60)
 }
 
 // firstYear is the first that a column of dates or times is taken to have.
@@ -81,8 +107,12 @@ func (t *limits) moment(n *pg.Node, depth int) *catalog.Column {
 
 var timeLayouts = []string{"2006-1-2", "2006-1-2 15:04", "2006-1-2 15:04:05", "2006-1-2T15:04:05", "2006-1-2 15:04:05-07", "2006-1-2 15:04:05Z07:00", "2006-1-2T15:04:05Z07:00", "20060102", "January 2, 2006", "2 January 2006"}
 
-// farAhead stands for what is decades from now.
-var farAhead = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+// farAhead stands for what is decades from now, longAgo for what was before all
+// that is recorded.
+var (
+	farAhead = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	longAgo  = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)
+)
 
 // constantTime reads a point in time. Of those that count from now, it knows the
 // ones that are far ahead.
@@ -91,8 +121,21 @@ func (t *limits) constantTime(n *pg.Node, depth int) (at time.Time, ok bool) {
 	for depth < maxCoverDepth && n.GetTypeCast() != nil {
 		n, depth = n.GetTypeCast().Arg, depth+1
 	}
-	if e := n.GetAExpr(); e != nil && e.Kind == pg.A_Expr_Kind_AEXPR_OP && opName(e) == "+" && e.Lexpr != nil {
-		return farAhead, isNow(e.Lexpr) && t.decades(e.Rexpr)
+	if e := n.GetAExpr(); e != nil && e.Kind == pg.A_Expr_Kind_AEXPR_OP && (opName(e) == "+" || opName(e) == "-") && e.Lexpr != nil {
+		by, ok := t.years(e.Rexpr, 0)
+		if opName(e) == "-" {
+			by = -by
+		}
+		switch {
+		case !ok || depth > maxCoverDepth:
+			return time.Time{}, false
+		case isNow(e.Lexpr):
+			// Of what is a few years from now, it depends on when it runs.
+			return farFrom(by), by >= 30 || by <= -60
+		}
+		at, ok := t.constantTime(e.Lexpr, depth+1)
+		by = math.Max(-9999, math.Min(9999, by))
+		return at.AddDate(0, 0, int(by*daysPerYear)), ok
 	}
 	if f := n.GetFuncCall(); f != nil {
 		var parts []int
@@ -122,7 +165,7 @@ func (t *limits) constantTime(n *pg.Node, depth int) (at time.Time, ok bool) {
 	case strings.EqualFold(text, "epoch"):
 		return time.Unix(0, 0).UTC(), true
 	case strings.EqualFold(text, "-infinity"), before:
-		return time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC), true
+		return longAgo, true
 	case strings.EqualFold(text, "infinity"):
 		return farAhead, true
 	}
@@ -151,22 +194,83 @@ func isNow(n *pg.Node) bool {
 	return false
 }
 
-// decades reports whether an interval is as long as that.
-func (t *limits) decades(n *pg.Node) bool {
-	for n.GetTypeCast() != nil {
+func farFrom(years float64) time.Time {
+	if years > 0 {
+		return farAhead
+	}
+	return longAgo
+}
+
+const daysPerYear = 365.25
+
+// perYear says how long units of an interval are.
+var perYear = map[string]float64{"y": 1, "yr": 1, "year": 1, "decade": 10, "decad": 10, "century": 100, "centurie": 100, "millennium": 1000, "millennia": 1000,
+	"mon": 1. / 12, "month": 1. / 12, "w": 7 / daysPerYear, "week": 7 / daysPerYear, "d": 1 / daysPerYear, "day": 1 / daysPerYear,
+	"h": 1 / 24. / daysPerYear, "hour": 1 / 24. / daysPerYear, "minute": 1 / 1440. / daysPerYear, "min": 1 / 1440. / daysPerYear, "second": 1 / 86400. / daysPerYear, "sec": 1 / 86400. / daysPerYear}
+
+// years is how long an interval is. A number alone is one of days.
+func (t *limits) years(n *pg.Node, depth int) (float64, bool) {
+	for ; depth < maxCoverDepth && n.GetTypeCast() != nil; depth++ {
 		n = n.GetTypeCast().Arg
 	}
 	if days := t.number(n); days != nil {
-		return days.Cmp(big.NewFloat(30*365)) >= 0
+		f, _ := days.Float64()
+		return f / daysPerYear, true
+	}
+	if e := n.GetAExpr(); e != nil && opName(e) == "*" && e.Lexpr != nil && depth < maxCoverDepth {
+		for _, side := range [][2]*pg.Node{{e.Lexpr, e.Rexpr}, {e.Rexpr, e.Lexpr}} {
+			times := t.number(uncast(side[0]))
+			if by, ok := t.years(side[1], depth+1); ok && times != nil {
+				f, _ := times.Float64()
+				return f * by, true
+			}
+		}
+		return 0, false
+	}
+	if f := n.GetFuncCall(); lastOf(f.GetFuncname()) == "make_interval" {
+		sum := 0.0
+		for i, a := range f.Args {
+			unit := ""
+			if i < len(intervalParts) {
+				unit = intervalParts[i]
+			}
+			if named := a.GetNamedArgExpr(); named != nil {
+				unit, a = named.Name, named.Arg
+			}
+			c := t.number(uncast(a))
+			if c == nil {
+				return 0, false
+			}
+			x, _ := c.Float64()
+			sum += x * perYear[strings.TrimSuffix(unit, "s")]
+		}
+		return sum, true
 	}
 	c, ok := t.fold(n)
 	if !ok || c.text == nil {
-		return false
+		return 0, false
 	}
-	count, unit, _ := strings.Cut(strings.TrimSpace(*c.text), " ")
-	num, ok := number(count)
-	per := map[string]float64{"y": 1, "year": 1, "decade": 10, "decad": 10, "century": 100, "centurie": 100, "millennium": 1000, "millennia": 1000}[strings.TrimSuffix(strings.ToLower(strings.TrimSpace(unit)), "s")]
-	return ok && new(big.Float).Mul(num, big.NewFloat(per)).Cmp(big.NewFloat(30)) >= 0
+	words := strings.Fields(*c.text)
+	sum := 0.0
+	for i := 0; i+1 < len(words); i += 2 {
+		num, ok := number(words[i])
+		per := perYear[strings.TrimSuffix(strings.ToLower(words[i+1]), "s")]
+		if !ok || per == 0 {
+			return 0, false
+		}
+		x, _ := num.Float64()
+		sum += x * per
+	}
+	return sum, len(words) > 0 && len(words)%2 == 0
+}
+
+var intervalParts = []string{"years", "months", "weeks", "days", "hours", "mins", "secs"}
+
+func uncast(n *pg.Node) *pg.Node {
+	for n.GetTypeCast() != nil {
+		n = n.GetTypeCast().Arg
+	}
+	return n
 }
 
 // ends returns the bounds of a range that a text spells out; nil is none.

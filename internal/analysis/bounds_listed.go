@@ -334,15 +334,15 @@ func (t *limits) targets(target *pg.ResTarget, tables []valueTable, row []int) (
 // constant reports whether rows are the same whenever they are read.
 func (t *limits) constant(rows [][]*pg.Node) bool {
 	for _, row := range rows {
-		if len(row) != len(rows[0]) || slices.ContainsFunc(row, func(n *pg.Node) bool { return n == nil || n.GetSetToDefault() != nil || t.varies(n) || t.gathers(n) }) {
+		if len(row) != len(rows[0]) || slices.ContainsFunc(row, func(n *pg.Node) bool { return n == nil || n.GetSetToDefault() != nil || t.varies(n) || t.ofManyRows(n) }) {
 			return false
 		}
 	}
 	return true
 }
 
-// gathers reports whether an expression is of many rows.
-func (t *limits) gathers(n *pg.Node) bool {
+// ofManyRows reports whether an expression is of many rows.
+func (t *limits) ofManyRows(n *pg.Node) bool {
 	found := false
 	walk(n, func(m *pg.Node) {
 		if f := m.GetFuncCall(); f != nil {
@@ -428,7 +428,7 @@ func (t *limits) unlistedQuery(sel *pg.SelectStmt, exists bool, w withs, depth i
 		return nil
 	}
 	tables, rest, quals := t.tables(sel.FromClause, w.and(sel.WithClause), depth)
-	if len(rest) > 0 || slices.ContainsFunc(sel.TargetList, func(n *pg.Node) bool { return t.gathers(n) }) {
+	if len(rest) > 0 || slices.ContainsFunc(sel.TargetList, func(n *pg.Node) bool { return t.ofManyRows(n) }) {
 		return nil
 	}
 	where := both(sel.WhereClause, quals)

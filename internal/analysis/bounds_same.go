@@ -120,7 +120,7 @@ var nullable = map[string]bool{"array_length": true, "array_lower": true, "array
 	"max": true, "min": true, "sum": true, "avg": true, "lag": true, "lead": true, "first_value": true, "last_value": true, "nth_value": true}
 
 func lastName(c *pg.ColumnRef) string {
-	names := strs(c.Fields)
+	names := strs(c.GetFields())
 	if len(names) == 0 {
 		return ""
 	}
@@ -188,6 +188,11 @@ func (t *limits) bare(n *pg.Node) *pg.Node {
 				if slices.ContainsFunc(args[1:], func(a *pg.Node) bool { return !t.isText(a, "") && !t.null(a) }) {
 					return n
 				}
+			case "format":
+				if len(args) != 2 || !t.isText(args[0], "%s") || t.nullness(args[1]) != never {
+					return n
+				}
+				args = args[1:]
 			case "replace":
 				if len(args) != 3 || !t.same(args[1], args[2]) {
 					return n
@@ -203,6 +208,10 @@ func (t *limits) bare(n *pg.Node) *pg.Node {
 				return n
 			}
 			op := opName(e.AExpr)
+			if c := t.memberOfRow(e.AExpr); c != nil {
+				n = c
+				continue
+			}
 			if e.AExpr.Lexpr == nil {
 				if op != "+" {
 					return n
@@ -235,6 +244,21 @@ func (t *limits) bare(n *pg.Node) *pg.Node {
 		}
 	}
 	return n
+}
+
+// memberOfRow is the column that to_jsonb(rel) ->> 'x' and its kin give, or nil.
+func (t *limits) memberOfRow(e *pg.A_Expr) *pg.Node {
+	f := e.Lexpr.GetFuncCall()
+	if !strings.HasPrefix(opName(e), "->") || len(f.GetArgs()) != 1 || f.Args[0].GetColumnRef() == nil || !t.wholeRow(f.Args[0].GetColumnRef()) {
+		return nil
+	}
+	switch lastOf(f.Funcname) {
+	case "to_json", "to_jsonb", "row_to_json":
+		if c, ok := t.fold(e.Rexpr); ok && c.text != nil && t.rel.ColumnNamed(*c.text) != nil {
+			return &pg.Node{Node: &pg.Node_ColumnRef{ColumnRef: &pg.ColumnRef{Fields: []*pg.Node{pg.MakeStrNode(*c.text)}}}}
+		}
+	}
+	return nil
 }
 
 // lossy reports whether a cast of a column changes values: cuts them off, or

@@ -105,6 +105,9 @@ func (t *limits) coversOf(n *pg.Node, w withs, depth int) []cover {
 		alias, names := rvAlias(e.RangeVar), strs(e.RangeVar.GetAlias().GetColnames())
 		if e.RangeVar.Schemaname == "" {
 			if q, sees := w.find(t.p, e.RangeVar.Relname); q != nil {
+				if cols := t.counter(q); cols != nil {
+					return []cover{{alias, cols.named(names)}}
+				}
 				if cols := t.coveredBy(q.GetCtequery().GetSelectStmt(), sees, depth+1); cols != nil {
 					return []cover{{alias, cols.named(strs(q.Aliascolnames)).named(names)}}
 				}
@@ -133,7 +136,11 @@ func (t *limits) coversOf(n *pg.Node, w withs, depth int) []cover {
 			if name == "" {
 				name = lastOf(f.GetFuncname())
 			}
-			if cols := t.series(f, name); cols != nil {
+			cols := t.series(f, name)
+			if c := t.spread(f, nil, w, depth+1); c != "" {
+				cols = outputs{{name, c}}
+			}
+			if cols != nil {
 				return []cover{{name, cols.named(strs(alias.GetColnames()))}}
 			}
 		}
@@ -280,13 +287,8 @@ func (t *limits) coverage(sel *pg.SelectStmt, w withs, depth int) outputs {
 	default:
 		return nil
 	}
-	if len(sel.FromClause) == 0 && sel.WhereClause == nil && len(sel.TargetList) == 1 {
-		r := sel.TargetList[0].GetResTarget()
-		name := r.GetName()
-		if name == "" {
-			name = "generate_series"
-		}
-		return t.series(r.GetVal().GetFuncCall(), name)
+	if len(sel.FromClause) == 0 && sel.WhereClause == nil {
+		return t.madeUp(sel, w, depth)
 	}
 	from := t.unfiltered(sel, w, depth)
 	if from == nil || slices.ContainsFunc(sel.DistinctClause, func(n *pg.Node) bool { return n.GetNode() != nil }) {
@@ -312,6 +314,9 @@ func (t *limits) coverage(sel *pg.SelectStmt, w withs, depth int) outputs {
 		if name == "" && len(names) > 0 {
 			name = names[len(names)-1]
 		}
+		if f := v.GetFuncCall(); len(sel.GroupClause) > 0 && f != nil && ofEqual[lastOf(f.Funcname)] && len(f.Args) == 1 && f.AggFilter == nil && f.Over == nil {
+			v = f.Args[0] // of those that are grouped by it
+		}
 		grouped := len(sel.GroupClause) == 0 || slices.ContainsFunc(sel.GroupClause, func(g *pg.Node) bool {
 			c, ok := t.fold(g)
 			return t.coverRef(g, from) != "" && t.coverRef(g, from) == t.coverRef(v, from) ||
@@ -320,12 +325,10 @@ func (t *limits) coverage(sel *pg.SelectStmt, w withs, depth int) outputs {
 		column := ""
 		if grouped {
 			column = t.coverRef(v, from)
-			f := v.GetFuncCall()
-			if f != nil && lastOf(f.Funcname) == "unnest" && len(f.Args) == 1 {
-				f = f.Args[0].GetFuncCall()
-			}
-			if f != nil && len(sel.GroupClause) == 0 && len(f.Args) == 1 && f.AggFilter == nil && lastOf(f.Funcname) == "array_agg" {
-				column = t.coverRef(f.Args[0], from)
+		}
+		if column == "" && len(sel.GroupClause) == 0 {
+			if column = t.spread(t.bare(v).GetFuncCall(), from, w, depth+1); column == "" {
+				column = t.gathered(v, from, w, depth+1)
 			}
 		}
 		out = append(out, struct{ name, column string }{name, column})
@@ -368,9 +371,7 @@ func (t *limits) coverRef(n *pg.Node, from []cover) string {
 func (t *limits) unlimited(sel *pg.SelectStmt) bool {
 	offset, ok := t.fold(sel.LimitOffset)
 	count, counted := t.fold(sel.LimitCount)
-	if count.text != nil {
-		count.num, _ = number(*count.text)
-	}
+	count.num, offset.num = t.number(sel.LimitCount), t.number(sel.LimitOffset)
 	huge := counted && (count.null || count.num != nil && count.num.Cmp(big.NewFloat(manyRows)) >= 0)
 	if low, _ := t.span(sel.LimitCount); sel.LimitCount.GetSubLink() != nil && low != nil {
 		huge = true // as many as a table has

@@ -86,6 +86,7 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 		return v
 	}
 	p.setting(name, fc.Args)
+	defer p.calling(fc, sc)()
 	passed := p.a.passed
 	p.a.passed = passedQueries(name, fc)
 	v := p.document(p.callNamed(name, fs, args, argNames, loc), name, fc, args)
@@ -729,8 +730,10 @@ func (p *part) sqlFunction(f *catalog.Function, args []value, loc int) value {
 		rest := derived(p.combine(f.Args[n-1], typed[n-1:]...))
 		typed = append(slices.Clip(typed[:n-1]), rest)
 	}
-	q := p.within("function "+funcName(f), f.OID, names, parameterValues{f.Name, f.ArgNames, typed})
+	q := p.within(functionStep+funcName(f), f.OID, names, parameterValues{f.Name, f.ArgNames, typed})
 	q.search, q.user = path, p.userOf(f)
+	q.loops = p.perRow(f)
+	q.underSettings(f)
 	var cols []field
 	returns := false
 	p.a.rows = nil

@@ -276,6 +276,9 @@ type Statement struct {
 	Reads    []Use
 	Writes   []Use
 	Bounds   []Bound
+	// Locks is the relation whose rows a cursor locks as it comes to them, with
+	// nothing that limits which; "" for none.
+	Locks string
 	// ByArguments is true where some arguments may lift a limit: analyze the
 	// statement with those that there are, see [Session.Argument].
 	ByArguments bool

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"encoding/json"
 	"math"
 	"math/big"
 	"strings"
@@ -144,7 +145,12 @@ func (t *limits) fold(n *pg.Node) (folded, bool) {
 		return t.foldArms(e.CaseExpr)
 	case *pg.Node_FuncCall:
 		return t.foldNothing(e.FuncCall)
+	case *pg.Node_AIndirection:
+		return t.foldElement(e.AIndirection)
 	case *pg.Node_AExpr:
+		if strings.HasPrefix(opName(e.AExpr), "->") {
+			return t.foldMember(e.AExpr)
+		}
 		return t.foldOperator(e.AExpr)
 	case *pg.Node_SubLink:
 		sel := e.SubLink.Subselect.GetSelectStmt()
@@ -421,4 +427,72 @@ func foldTexts(op, l, r string) (folded, bool) {
 		}
 	}
 	return folded{}, false // the order depends on the collation
+}
+
+// foldElement computes an element of an array that a text spells out.
+func (t *limits) foldElement(e *pg.A_Indirection) (folded, bool) {
+	if len(e.Indirection) != 1 || e.Indirection[0].GetAIndices() == nil || e.Indirection[0].GetAIndices().IsSlice {
+		return folded{}, false
+	}
+	items, ok := t.elements(e.Arg)
+	at := t.number(e.Indirection[0].GetAIndices().Uidx)
+	if !ok || at == nil {
+		return folded{}, false
+	}
+	i, _ := at.Int64()
+	if i < 1 || i > int64(len(items)) {
+		return folded{null: true}, true
+	}
+	return t.fold(items[i-1])
+}
+
+// foldMember computes a member of a JSON document that is a constant.
+func (t *limits) foldMember(e *pg.A_Expr) (folded, bool) {
+	if e.Lexpr == nil {
+		return folded{}, false
+	}
+	document := e.Lexpr
+	for document.GetTypeCast() != nil {
+		document = document.GetTypeCast().Arg
+	}
+	d, ok := t.fold(document)
+	key, known := t.fold(e.Rexpr)
+	if !ok || !known || d.text == nil {
+		return folded{}, false
+	}
+	var member json.RawMessage
+	if key.num != nil {
+		var list []json.RawMessage
+		if json.Unmarshal([]byte(*d.text), &list) != nil {
+			return folded{}, false
+		}
+		i, _ := key.num.Int64()
+		if i < 0 {
+			i += int64(len(list))
+		}
+		if i >= 0 && i < int64(len(list)) {
+			member = list[i]
+		}
+	} else if key.text != nil {
+		var object map[string]json.RawMessage
+		if json.Unmarshal([]byte(*d.text), &object) != nil {
+			return folded{}, false
+		}
+		member = object[*key.text]
+	}
+	text := string(member)
+	if opName(e) == "->>" {
+		if text == "null" {
+			text = ""
+			member = nil
+		}
+		var s string
+		if json.Unmarshal(member, &s) == nil {
+			text = s
+		}
+	}
+	if member == nil {
+		return folded{null: true}, true
+	}
+	return folded{text: &text}, true
 }

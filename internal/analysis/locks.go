@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"math/big"
+
 	pg "github.com/pganalyze/pg_query_go/v5"
 
 	"github.com/guardedpg/guardedpg/internal/catalog"
@@ -10,33 +12,38 @@ import (
 // these, the lock is of the whole table in all but name.
 func (p *part) locks(sel *pg.SelectStmt, sc *scope) {
 	p.effect(RowLock, "locks the rows that it reads")
-	if !p.own() || sel == p.cursor { // a cursor locks row by row
+	if !p.asked() {
 		return
 	}
+	rel := p.locked(sel, sc)
+	switch {
+	case rel == nil:
+	case sel == p.cursor: // it locks row by row
+		p.rec.st.Locks = relName(rel)
+	default:
+		p.effect(Lock, "locks all rows of "+relName(rel))
+	}
+}
+
+// locked returns a relation of which a query locks all rows, or nil.
+func (p *part) locked(sel *pg.SelectStmt, sc *scope) *catalog.Relation {
 	t := &limits{p: p, sc: sc}
 	if !t.unlimited(sel) || sel.HavingClause != nil {
-		return
+		return nil
 	}
 	var rels []*catalog.Relation
-	var listed []*pg.Node
+	var listed, others []*pg.Node
 	from, quals := flattened(sel.FromClause)
 	for _, f := range from {
 		if _, ok := t.table(f, t.withs().and(sel.WithClause), 0); ok {
 			listed = append(listed, f)
 			continue
 		}
-		walk(f, func(n *pg.Node) {
-			rv := n.GetRangeVar()
-			if rv == nil || rv.Schemaname == "" && p.withQuery(sc.ctes, rv.Relname) != nil {
-				return
-			}
-			if rel := p.names.relation(rangeVarParts(rv)); rel != nil {
-				rels = append(rels, rel)
-			}
-		})
-		if f.GetRangeVar() == nil && f.GetJoinExpr() == nil {
-			return // it may limit them
+		list, limited := t.lockedIn(f, 0)
+		if limited {
+			return nil
 		}
+		rels, others = append(rels, list...), append(others, f)
 	}
 	where := sel.WhereClause
 	if len(rels) == 1 {
@@ -45,10 +52,55 @@ func (p *part) locks(sel *pg.SelectStmt, sc *scope) {
 	switch {
 	case len(rels) == 0:
 	case where == nil:
-		p.effect(Lock, "locks all rows of "+relName(rels[0]))
-	case len(rels) == 1 && len(from) == len(listed)+1:
+		return rels[0]
+	case len(rels) == 1 && len(others) == 1 && others[0].GetRangeVar() != nil:
 		if !p.boundOf(rels[0], Update, where, sc, listed...).Limited {
-			p.effect(Lock, "locks all rows of "+relName(rels[0]))
+			return rels[0]
 		}
 	}
+	return nil
+}
+
+// lockedIn returns the relations of which an entry of FROM locks rows, and whether
+// the entry itself limits which.
+func (t *limits) lockedIn(n *pg.Node, depth int) (rels []*catalog.Relation, limited bool) {
+	if depth > maxCoverDepth {
+		return nil, true
+	}
+	switch e := n.GetNode().(type) {
+	case *pg.Node_RangeVar:
+		if e.RangeVar.Schemaname == "" && t.p.withQuery(t.sc.ctes, e.RangeVar.Relname) != nil {
+			return nil, false
+		}
+		if rel := t.p.names.relation(rangeVarParts(e.RangeVar)); rel != nil {
+			rels = append(rels, rel)
+		}
+		return rels, false
+	case *pg.Node_JoinExpr:
+		left, limitsLeft := t.lockedIn(e.JoinExpr.Larg, depth+1)
+		right, limitsRight := t.lockedIn(e.JoinExpr.Rarg, depth+1)
+		return append(left, right...), limitsLeft || limitsRight
+	case *pg.Node_RangeFunction:
+		return nil, false
+	case *pg.Node_RangeTableSample:
+		if args := e.RangeTableSample.Args; len(args) == 1 {
+			if percent := t.number(args[0]); percent != nil && percent.Cmp(big.NewFloat(99)) >= 0 {
+				return t.lockedIn(e.RangeTableSample.Relation, depth+1)
+			}
+		}
+	case *pg.Node_RangeSubselect:
+		sel := e.RangeSubselect.GetSubquery().GetSelectStmt()
+		if sel == nil || sel.Op != pg.SetOperation_SETOP_NONE || sel.WhereClause != nil || sel.HavingClause != nil || len(sel.GroupClause) > 0 || !t.unlimited(sel) {
+			return nil, true
+		}
+		for _, f := range sel.FromClause {
+			list, limited := t.lockedIn(f, depth+1)
+			if limited {
+				return nil, true
+			}
+			rels = append(rels, list...)
+		}
+		return rels, false
+	}
+	return nil, true
 }

@@ -66,7 +66,8 @@ type part struct {
 	// text is where positions point: true for the SQL string itself.
 	text bool
 	// loops are those of a DO block around p.
-	loops []loop
+	loops  []loop
+	passed passing // the call that is being analyzed, see perRow
 	// cursor is the query of the cursor that is declared.
 	cursor *pg.SelectStmt
 	// defined is true within the definitions of views and rules, whose
@@ -97,6 +98,7 @@ func (p *part) within(step string, object catalog.OID, names namer, vars variabl
 	q.path = append(slices.Clip(p.path), step)
 	q.stack = append(slices.Clip(p.stack), object)
 	q.names, q.vars, q.text = names, vars, false
+	q.given, q.loops, q.cursor, q.passed = nil, nil, nil, passing{}
 	p.a.depends[object] = struct{}{}
 	return &q
 }

@@ -53,9 +53,11 @@ func (p *part) plpgsql(f *catalog.Function, args []value, trigger *triggerRows) 
 	}
 	path := p.bodyPath(f)
 	names := p.a.pathNames(path)
-	step := "function " + funcName(f)
+	step := functionStep + funcName(f)
 	q := p.within(step, f.OID, names, nil)
 	q.search, q.user = path, p.userOf(f)
+	q.loops = p.perRow(f)
+	q.underSettings(f)
 	if trigger != nil {
 		q.path = p.path // it names the function already
 		if len(trigger.transitions) > 0 {
@@ -750,7 +752,7 @@ func (p *part) plStatement(fr *plFrame, s *plStmt) {
 		e.fields = v.fields
 		p.often(fr, v.src, func() {
 			p.assignRow(fr, s.targets, []field{{"", e}})
-			p.run(fr, s.body)
+			p.looping(fr, s).run(fr, s.body)
 		})
 	case plExit:
 		for _, c := range s.exprs {

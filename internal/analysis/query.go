@@ -279,6 +279,7 @@ func columnN(i int) string { return "column" + itoa(i+1) }
 
 func (p *part) selectFrom(sel *pg.SelectStmt, sc *scope) []field {
 	links := len(p.a.links)
+	sc.query = sel
 	p.from(sel.FromClause, sc)
 	p.predicate(sel.WhereClause, sc)
 	p.choosing(sel, sc)

@@ -77,6 +77,8 @@ func (s *sampler) domain(name string) []sample {
 				}
 			}
 			return list
+		case "xmax", "cmin", "cmax":
+			return []sample{sampleNumber(0)}
 		case "xmin":
 			return s.numeric(3, 1<<32-1, true, 3, 1000003)
 		}

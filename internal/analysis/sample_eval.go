@@ -122,6 +122,7 @@ func (s *sampler) evaluate(n *pg.Node) sample {
 		if b := s.t.bare(n); b.GetColumnRef() != nil {
 			return s.value(b)
 		}
+		return sampleOf(s.t.fold(n))
 	case *pg.Node_TypeCast:
 		return s.cast(e.TypeCast)
 	case *pg.Node_CollateClause:
@@ -383,6 +384,9 @@ func (s *sampler) operator(e *pg.A_Expr) sample {
 			// Of a condition compared with a constant, what does not depend on the
 			// row is free as well.
 			return compared(op, s.operand(e.Lexpr), s.operand(e.Rexpr))
+		}
+		if strings.HasPrefix(op, "->") {
+			return sampleOf(s.t.foldMember(e))
 		}
 		l, r := s.value(e.Lexpr), s.value(e.Rexpr)
 		if op == "/" && l.kind == numberSample && r.kind == numberSample && r.n != 0 && (s.fractional(e.Lexpr) || s.fractional(e.Rexpr)) {

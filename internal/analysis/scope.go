@@ -16,6 +16,7 @@ type scope struct {
 	items   []*item
 	ctes    *cteList
 	windows map[string]*pg.WindowDef
+	query   *pg.SelectStmt // whose scope it is; nil for another statement's
 	// targets are the output columns, which ORDER BY and GROUP BY may name.
 	targets []field
 	// rows are the base columns whose values make rows: what set-returning
@@ -335,7 +336,7 @@ func (p *part) viewColumns(rel *catalog.Relation) []field {
 		p.unknown("the view "+relName(rel)+" refers to itself or nests too deep", -1)
 		return p.opaqueColumns(rel)
 	}
-	q := p.within("view "+relName(rel), rel.OID, definitionNames(p.a.snap), nil)
+	q := p.within(viewStep+relName(rel), rel.OID, definitionNames(p.a.snap), nil)
 	q.defined = true
 	sel := p.a.definition(rel)
 	if sel == nil {

@@ -5,6 +5,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v5"
 
+	"github.com/guardedpg/guardedpg/internal/catalog"
 	"github.com/guardedpg/guardedpg/internal/catalog/builtin"
 )
 
@@ -78,6 +79,20 @@ func settingValue(args []*pg.Node) (string, bool) {
 		}
 	}
 	return strings.Join(parts, ", "), true
+}
+
+// guarding are settings that decide who acts, and which rows, checks and triggers
+// apply.
+var guarding = map[string]bool{"role": true, "session_authorization": true, "session_replication_role": true, "row_security": true, "event_triggers": true}
+
+// underSettings records which of those a function that is asked for runs with.
+func (p *part) underSettings(f *catalog.Function) {
+	for _, s := range f.Settings {
+		name, value, _ := strings.Cut(s, "=")
+		if p.asked() && guarding[name] && builtin.Setting(name, &value) != builtin.Agent {
+			p.effect(SessionRisky, "sets "+name)
+		}
+	}
 }
 
 func (p *part) show(s *pg.VariableShowStmt) []field {

@@ -121,7 +121,20 @@ func (p *part) own() bool {
 	return true
 }
 
-const doStep = "DO block"
+// asked reports whether p is the author's own text, or the body of a function
+// that it calls, also by way of a view: who calls one asks for what it does. What
+// triggers, rules and defaults lead to is their owner's choice.
+func (p *part) asked() bool {
+	return !slices.ContainsFunc(p.path, func(step string) bool {
+		return step != doStep && !strings.HasPrefix(step, functionStep) && !strings.HasPrefix(step, viewStep)
+	})
+}
+
+const (
+	doStep       = "DO block"
+	functionStep = "function "
+	viewStep     = "view "
+)
 
 // apart analyzes a statement into facts of its own, recording nothing in p.
 func (p *part) apart(analyze func(q *part)) *Statement {
@@ -619,6 +632,9 @@ func (p *part) fetch(s *pg.FetchStmt) (cols []field, returns bool) {
 		st = st.Inner
 	}
 	p.absorb(st)
+	if st.Locks != "" && s.HowMany >= manyInSeries {
+		p.effect(Lock, "locks all rows of "+st.Locks)
+	}
 	if s.Ismove {
 		return nil, false
 	}
