@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,6 +23,15 @@ type description struct {
 	statement *pgconn.StatementDescription
 	formats   any // pgx.QueryResultFormats of its columns
 }
+
+// describeEvery is for how long the server's last description of a text is taken
+// for good, whichever session asked: renaming a column takes longer.
+const describeEvery = 250 * time.Microsecond
+
+var epoch = time.Now()
+
+// sinceEpoch is when the run began.
+func (r *run) sinceEpoch() time.Duration { return r.started.Sub(epoch) }
 
 // maxDescriptions bounds what a session keeps: more texts than pgx prepares.
 const maxDescriptions = 1024
@@ -51,6 +61,7 @@ func (r *run) send(ctx context.Context) (pgx.Rows, error) {
 	case len(d.statement.Fields) == 0:
 		return c.pgx.Query(ctx, text, pass...)
 	}
+	r.describes = true
 	pass[0] = d.formats // in place of those by type, for which pgx needs the columns
 	fields := d.statement.Fields
 	d.statement.Fields = nil
@@ -63,6 +74,9 @@ func (r *run) send(ctx context.Context) (pgx.Rows, error) {
 func (r *run) describable(text string) bool {
 	c := r.conn
 	if c.named[text] == 0 && r.call.mode != pgx.QueryExecModeCacheStatement || !r.plan.view.bound.Protecting() {
+		return false
+	}
+	if at := r.plan.described.Load(); at != 0 && r.sinceEpoch()-time.Duration(at) < describeEvery {
 		return false
 	}
 	if len(r.call.pass) == 0 || len(r.plan.facts.Statements) != 1 {

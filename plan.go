@@ -51,6 +51,7 @@ type plan struct {
 	basis      basis
 	overwrites []overwrite
 	masks      atomic.Pointer[boundMasks] // those of the last decision
+	described  atomic.Int64               // when a run began that the server described; see describeEvery
 
 	// released is the plan under which results over many rows are given, or nil.
 	released *plan

@@ -33,8 +33,10 @@ type run struct {
 	granted  bool  // a person's decision was used up for it
 	maxRows  int64 // how many rows that decision lets it touch; 0 is any number
 	started  time.Time
-	intent   uint64 // its place in the trail
-	pending  bool   // the intent has to be synced before a row is released
+	// describes is true when the server describes the result again.
+	describes bool
+	intent    uint64 // its place in the trail
+	pending   bool   // the intent has to be synced before a row is released
 }
 
 // An outcome is how a run ended.
@@ -351,6 +353,9 @@ func (r *run) witness(fields []pgconn.FieldDescription) error {
 		if origin.Rel != 0 && r.outputMasks()[i].Pass && r.plan.view.bound.Protects(origin) {
 			return r.contradiction()
 		}
+	}
+	if r.describes {
+		r.plan.described.Store(int64(r.sinceEpoch()))
 	}
 	return nil
 }
