@@ -63,7 +63,7 @@ func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *sc
 			if b.Limited = limited; !limited {
 				b.Why = "WHERE lets every row through with the rows that are listed"
 			}
-			if byArguments && p.own() {
+			if byArguments && (p.own() || len(p.loops) > 0 && p.loops[0].byArgs) {
 				p.rec.st.ByArguments = true
 				if p.a.sess.Argument != nil {
 					b.Limited, b.Why = false, "WHERE rests on an argument that is not understood"

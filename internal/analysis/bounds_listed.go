@@ -43,13 +43,18 @@ const (
 	maxListedDepth = 8
 )
 
-// boundByListed judges a predicate that limits a write as it stands, with the rows
-// that are listed in FROM in their places. It reports whether it limits it then,
+// boundByListed judges a predicate that limits a write as it stands, with what is
+// known of parameters and variables and the rows that are listed in FROM in their
+// places. It reports whether it limits it then,
 // and whether that rests on arguments.
 func (t *limits) boundByListed(where *pg.Node, from []*pg.Node) (limited, byArguments bool) {
-	preds, from, ok := t.unlisted(where, from)
+	known := t.valued(where)
+	preds, from, ok := t.unlisted(known, from)
 	if !ok {
-		return true, t.byArguments(where, from)
+		if known == where {
+			return true, t.byArguments(where, from)
+		}
+		preds = []*pg.Node{known}
 	}
 	open := slices.Clone(preds)
 	if len(open) > maxTogether {

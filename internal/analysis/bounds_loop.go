@@ -21,8 +21,11 @@ type loop struct {
 	series  *pg.FuncCall
 	cursor  string
 	endless bool
-	call    bool   // of a function, for each row of a query
-	steps   []loop // what an endless loop assigns to its variables as it goes
+	call    bool       // of a function, for each row of a query
+	name    string     // of the function
+	args    []*pg.Node // of the call that are constants, else nil; by name
+	byArgs  bool       // the statement's arguments are among them
+	steps   []loop     // what an endless loop assigns to its variables as it goes
 }
 
 // looping returns p for the body of a loop.
@@ -266,25 +269,58 @@ func (p *part) without(where *pg.Node, fc *pg.FuncCall) *pg.Node {
 // each row of a query, or none.
 func (p *part) perRow(f *catalog.Function) []loop {
 	fc, sel := p.passed.call, p.passed.query
-	if sel == nil || len(fc.Args) == 0 || len(fc.Args) > len(f.Args) || !p.asked() {
+	if fc == nil || len(f.Args) == 0 || len(fc.Args) > len(f.Args) || fc.FuncVariadic || !p.asked() {
 		return nil
 	}
-	l := loop{call: true, query: &pg.SelectStmt{FromClause: sel.FromClause, WhereClause: p.without(sel.WhereClause, fc), GroupClause: sel.GroupClause,
+	if sel == nil { // CALL, or an expression
+		sel = &pg.SelectStmt{Op: pg.SetOperation_SETOP_NONE}
+	}
+	l := loop{call: true, name: f.Name, query: &pg.SelectStmt{FromClause: sel.FromClause, WhereClause: p.without(sel.WhereClause, fc), GroupClause: sel.GroupClause,
 		HavingClause: sel.HavingClause, LimitCount: sel.LimitCount, LimitOffset: sel.LimitOffset, WithClause: sel.WithClause, Op: sel.Op}}
-	for i, a := range fc.Args {
-		name := ""
-		if named := a.GetNamedArgExpr(); named != nil {
-			name, a = named.Name, named.Arg
-		} else if i < len(f.ArgNames) {
-			name = f.ArgNames[i]
-		}
-		if name == "" {
-			name = parameterName(int32(i + 1))
-		}
+	pass := func(name string, n *pg.Node) {
 		l.names = append(l.names, name)
-		l.query.TargetList = append(l.query.TargetList, pg.MakeResTargetNodeWithVal(a, -1))
+		l.query.TargetList = append(l.query.TargetList, pg.MakeResTargetNodeWithVal(n, -1))
+		l.args = append(l.args, p.passedConstant(n, &l))
+	}
+	for i, a := range fc.Args {
+		if named := a.GetNamedArgExpr(); named != nil {
+			pass(named.Name, named.Arg)
+			continue
+		}
+		pass(nameOf(f, i), a)
+	}
+	for i, n := range p.defaultNodes(f) {
+		if name := nameOf(f, len(f.Args)-f.Defaults+i); !slices.Contains(l.names, name) {
+			pass(name, n)
+		}
 	}
 	return []loop{l}
+}
+
+// defaultNodes are the defaults of the last parameters.
+func (p *part) defaultNodes(f *catalog.Function) (list []*pg.Node) {
+	if f.Defaults == 0 || !p.charge(f.DefaultExprs) {
+		return nil
+	}
+	tree, err := parseSQL("SELECT " + f.DefaultExprs)
+	if err != nil || len(tree.Stmts) != 1 {
+		return nil
+	}
+	for _, n := range tree.Stmts[0].Stmt.GetSelectStmt().GetTargetList() {
+		list = append(list, n.GetResTarget().GetVal())
+	}
+	if len(list) != f.Defaults {
+		return nil
+	}
+	return list
+}
+
+// nameOf is the name of a parameter, $1 for one without.
+func nameOf(f *catalog.Function, i int) string {
+	if i >= 0 && i < len(f.ArgNames) && f.ArgNames[i] != "" {
+		return f.ArgNames[i]
+	}
+	return parameterName(int32(i + 1))
 }
 
 func parameterName(number int32) string { return "$" + strconv.Itoa(int(number)) }

@@ -488,6 +488,7 @@ func (p *part) initialize(fr *plFrame, d plDecl) {
 	}
 	p.store(fr, v, p.eval(fr, d.def))
 	p.storeText(fr, v, d.def)
+	v.gets(d.def)
 }
 
 // typed makes a variable of a type that is given as text.
@@ -605,7 +606,7 @@ func (p *part) assignTarget(fr *plFrame, t plTarget, v value) {
 		v.fields = nil
 	}
 	dst.markText(fr)
-	dst.moved = true
+	dst.moved, dst.other = true, true
 	if len(rest) > 0 {
 		v = derivedUnlessPlain(v)
 		if dst.rel != nil {
@@ -850,6 +851,7 @@ func (p *part) assignTarget2(fr *plFrame, s *plStmt) {
 		dst.moved = true
 		p.store(fr, dst, v)
 		p.storeText(fr, dst, s.exprs[0])
+		dst.gets(s.exprs[0])
 		return
 	}
 	p.assignTarget(fr, t, v)

@@ -20,6 +20,8 @@ type plVar struct {
 	texts       []string
 	unknownText bool
 	elements    []string // of TG_ARGV
+	exprs       []string // that it is given
+	other       bool     // it is given something else, too
 	// A cursor: its declared query, and the columns of what it was opened for.
 	query  string
 	args   []*plVar
