@@ -56,12 +56,12 @@ func maskCode(s string) string {
 			b.WriteString("--")
 			s = s[n:]
 		case strings.HasPrefix(s, "/*"):
-			n := strings.Index(s, "*/")
+			n := commentLen(s)
 			if n < 0 {
 				return b.String()
 			}
 			b.WriteString("/**/")
-			s = s[n+2:]
+			s = s[n:]
 		case s[0] == '$':
 			tag := dollarTag.FindString(s)
 			if tag == "" {
@@ -86,6 +86,26 @@ func maskCode(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// commentLen returns the length of the comment that s begins with, which may hold
+// others, or -1 where it does not end.
+func commentLen(s string) int {
+	depth := 0
+	for i := 0; i+1 < len(s); i++ {
+		switch s[i : i+2] {
+		case "/*":
+			depth++
+			i++
+		case "*/":
+			depth--
+			i++
+			if depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return -1
 }
 
 // constantLen returns the length of the string constant that s begins with.

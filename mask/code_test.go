@@ -12,6 +12,7 @@ func TestMaskCode(t *testing.T) {
 		"SELECT u = 'root/secret'":                  "SELECT u = '***'",
 		"x := 'it''s'; y := E'a\\'secret'":          "x := '***'; y := E'***'",
 		"-- secret\nRETURN 1; /* secret */ END":     "--\nRETURN 1; /**/ END",
+		"a /* /* b */ ' */ 'secret' /* c":           "a /**/ '***' ",
 		"RETURN $q$secret$q$ || \"Col umn\"":        "RETURN '***' || \"Col umn\"",
 		"RETURN \"Col'umn\" || 'secret'":            "RETURN ",
 		"AS $function$ SELECT 'secret' $function$":  "AS $function$ SELECT '***' $function$",

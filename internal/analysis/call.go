@@ -94,6 +94,7 @@ func (p *part) funcCall(fc *pg.FuncCall, sc *scope) value {
 	if p.keepsDefinition(fc, args) {
 		v.how = Plain
 	}
+	v.intact = p.intactDefinition(fc, args, v)
 	if slices.ContainsFunc(p.a.called, p.counts) {
 		v = p.framed(v, frame, sc)
 	} else if len(frame.src) > 0 {

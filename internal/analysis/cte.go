@@ -103,6 +103,7 @@ func (p *part) cteResult(c *cte) []field {
 					before := c.cols[i].src
 					src := cols[i].src.Union(before)
 					cols[i].src, cols[i].byRows, cols[i].keys = src, byRows(src, cols[i].value, c.cols[i].value), nil
+					cols[i].named, cols[i].intact = false, false
 					same = same && len(cols[i].src) == len(before) && sameFields(cols[i].fields, c.cols[i].fields)
 				}
 			}

@@ -51,7 +51,7 @@ func (p *part) rowKeys(row value) []field {
 		if i != len(row.fields) {
 			return nil
 		}
-	} else if row.typ != recordOID {
+	} else if row.typ != recordOID || !row.named {
 		return nil
 	}
 	return row.fields
@@ -90,18 +90,19 @@ func (p *part) member(v value, e *pg.A_Expr, object, right value) value {
 		}
 		keep = func(name string) bool { return name == key.Sval }
 	case op == "#>" || op == "#>>":
-		path, ok := constantPath(e.Rexpr)
+		path, ok := p.constantPath(e.Rexpr)
 		if !ok {
 			return v
 		}
 		keep = func(name string) bool { return name == path[0] }
 	case op == "-" && object.typ == jsonbOID:
-		names, ok := removedNames(e.Rexpr)
+		names, ok := p.removedNames(e.Rexpr)
 		if !ok {
 			return v
 		}
 		keep = func(name string) bool { return !slices.Contains(names, name) }
-	case op == "||" && object.typ == jsonbOID && right.typ == jsonbOID && right.keys != nil && !right.set:
+	case op == "||" && object.typ == jsonbOID && right.typ == jsonbOID && right.keys != nil && !right.set && !object.orNull && !right.orNull:
+		// With anything else than an object, it would be an array of both.
 		if keys := slices.Concat(object.keys, right.keys); len(keys) <= maxKeys {
 			v.keys = keys
 		}
@@ -132,9 +133,9 @@ func (p *part) member(v value, e *pg.A_Expr, object, right value) value {
 	case op == "-":
 		r.keys = left
 	case op == "->" && len(left) == 1 && left[0].keys != nil:
-		r.keys = left[0].keys
+		r.keys, r.orNull = left[0].keys, true
 	case op == "->" && len(left) == 1:
-		r.keys = p.rowKeys(left[0].value)
+		r.keys, r.orNull = p.rowKeys(left[0].value), true
 	}
 	return r
 }
@@ -143,9 +144,9 @@ var plainPath = regexp.MustCompile(`^\{[A-Za-z_][A-Za-z0-9_]*(,[A-Za-z0-9_]+)*\}
 
 // constantPath returns the names in a constant array of text that needs no
 // unescaping.
-func constantPath(n *pg.Node) ([]string, bool) {
+func (p *part) constantPath(n *pg.Node) ([]string, bool) {
 	if t := n.GetTypeCast(); t != nil {
-		if lastOf(t.TypeName.GetNames()) != "text" || len(t.TypeName.ArrayBounds) != 1 {
+		if p.typeOf(t.TypeName) != textArrayOID {
 			return nil, false
 		}
 		n = t.Arg
@@ -168,21 +169,21 @@ func constantPath(n *pg.Node) ([]string, bool) {
 }
 
 // removedNames returns the names that jsonb - n takes away.
-func removedNames(n *pg.Node) ([]string, bool) {
+func (p *part) removedNames(n *pg.Node) ([]string, bool) {
 	if s := n.GetAConst().GetSval(); s != nil {
 		return []string{s.Sval}, true // text, which a constant of no type is preferred to be
 	}
 	if t := n.GetTypeCast(); t != nil && len(t.TypeName.GetArrayBounds()) == 0 {
 		s := t.Arg.GetAConst().GetSval()
-		return []string{s.GetSval()}, s != nil && isType(t.TypeName, "text")
+		return []string{s.GetSval()}, s != nil && p.typeOf(t.TypeName) == textOID
 	}
-	return constantPath(n)
+	return p.constantPath(n)
 }
 
 // forgetKeys returns cols as values of which only the whole is known.
 func forgetKeys(cols []field) []field {
 	for i := range cols {
-		cols[i].keys = nil
+		cols[i].keys, cols[i].named, cols[i].intact = nil, false, false
 	}
 	return cols
 }

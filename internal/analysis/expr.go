@@ -23,6 +23,7 @@ const (
 	jsonOID        catalog.OID = 114
 	xmlOID         catalog.OID = 142
 	float4OID      catalog.OID = 700
+	textArrayOID   catalog.OID = 1009
 	float8OID      catalog.OID = 701
 	unknownOID     catalog.OID = 705
 	bpcharOID      catalog.OID = 1042

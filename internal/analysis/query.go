@@ -350,19 +350,23 @@ func (p *part) fromItem(n *pg.Node, sc *scope, left []*item) *item {
 	case *pg.Node_RangeSubselect:
 		sub := n.RangeSubselect
 		around, links := lateral(sub.Lateral), len(p.a.links)
-		cols := p.subquery(sub.Subquery, around)
-		rows := p.a.rows
-		if says := p.correlated(around, links); len(says.src) > 0 {
-			rows = rows.Union(says.src)
-			for i, f := range cols {
-				cols[i].value = p.spelled(f.value, says.src)
+		return single(p.copies(around, func() *source {
+			cols := p.subquery(sub.Subquery, around)
+			rows := p.a.rows
+			if says := p.correlated(around, links); len(says.src) > 0 {
+				rows = rows.Union(says.src)
+				for i, f := range cols {
+					cols[i].value = p.spelled(f.value, says.src)
+				}
 			}
-		}
-		return single(p.derivedSource(sub.Alias, cols, rows))
+			return p.derivedSource(sub.Alias, cols, rows)
+		}))
 	case *pg.Node_RangeFunction:
-		return single(p.rangeFunction(n.RangeFunction, lateral(true)))
+		around := lateral(true)
+		return single(p.copies(around, func() *source { return p.rangeFunction(n.RangeFunction, around) }))
 	case *pg.Node_RangeTableFunc:
-		return single(p.rangeTableFunc(n.RangeTableFunc, lateral(true)))
+		around := lateral(true)
+		return single(p.copies(around, func() *source { return p.rangeTableFunc(n.RangeTableFunc, around) }))
 	case *pg.Node_RangeTableSample:
 		it := p.fromItem(n.RangeTableSample.Relation, sc, left)
 		// How much of it comes, and which, is a matter of the arguments alone.

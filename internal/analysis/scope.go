@@ -314,7 +314,7 @@ func (p *part) relationSource(rel *catalog.Relation, alias string) *source {
 				continue
 			}
 			col := Column{rel.OID, c.Num}
-			src.cols = append(src.cols, field{c.Name, value{src: Columns{col}, how: Plain, typ: c.Type, origin: col, known: true}})
+			src.cols = append(src.cols, field{c.Name, value{src: Columns{col}, how: Plain, typ: c.Type, origin: col, known: true, intact: written(rel, c.Name)}})
 		}
 	}
 	src.whole = p.row(rel.RowType, src.cols)

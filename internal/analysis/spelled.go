@@ -30,6 +30,9 @@ type link struct {
 	src     Columns
 	sources []*source
 	least   generation // of the columns that it chooses
+	// copied is true where the link is no condition: one source holds what is in
+	// the others, so that what chooses among the rows of one does so of all.
+	copied bool
 }
 
 // counters are the functions that count up rows.
@@ -81,7 +84,7 @@ func (p *part) least(src Columns) generation {
 // link records that a condition on these columns chooses among the sources.
 func (p *part) link(src Columns, least generation, sources ...*source) {
 	if len(sources) > 0 && len(src)+len(sources) > 1 && p.step() {
-		p.a.links = append(p.a.links, link{src, slices.Clone(sources), least})
+		p.a.links = append(p.a.links, link{src: src, sources: slices.Clone(sources), least: least})
 	}
 }
 
@@ -155,40 +158,83 @@ func (p *part) meets(src *source, name string) {
 // spell lets the sources of sc derive from what chooses among their rows, by the
 // links from the given one on.
 func (p *part) spell(sc *scope, from int) {
-	links := p.a.links[min(from, len(p.a.links)):]
-	if len(links) == 0 {
+	by := p.choices(from)
+	if len(by) == 0 {
 		return
 	}
 	here := map[*source]bool{}
 	for src := range sc.all() {
 		here[src] = true
 	}
-	type key struct {
-		src   *source
-		least generation
+	for k, src := range by {
+		if here[k.src] {
+			p.spellSource(sc, k.src, k.least, src)
+		}
 	}
-	by := map[key]Columns{}
-	for changed := true; changed && p.spend(len(links)); {
+}
+
+// A choice is about the columns of a source that are made up at least so.
+type choice struct {
+	src   *source
+	least generation
+}
+
+// choices returns what chooses among the rows of sources, by the links from the
+// given one on.
+func (p *part) choices(from int) map[choice]Columns {
+	links := p.a.links[min(from, len(p.a.links)):]
+	by := map[choice]Columns{}
+	for changed := len(links) > 0; changed && p.spend(len(links)); {
 		changed = false
 		for _, l := range links {
-			src := l.src
-			for _, s := range l.sources {
-				for least := stocked; least <= counted; least++ {
-					src = src.Union(by[key{s, least}])
+			all := l.src
+			for least := stocked; least <= counted; least++ {
+				src := l.src
+				for _, s := range l.sources {
+					src = src.Union(by[choice{s, least}])
 				}
+				all = all.Union(src)
+				changed = l.copied && choose(by, l.sources, least, src) || changed
 			}
-			for _, s := range l.sources {
-				k := key{s, l.least}
-				if here[s] && !by[k].ContainsAll(src) {
-					by[k] = by[k].Union(src)
-					changed = true
+			changed = !l.copied && choose(by, l.sources, l.least, all) || changed
+		}
+	}
+	return by
+}
+
+// choose adds src to what chooses among the rows of sources, and reports whether
+// that is more.
+func choose(by map[choice]Columns, sources []*source, least generation, src Columns) bool {
+	more := false
+	for _, s := range sources {
+		if k := (choice{s, least}); !by[k].ContainsAll(src) {
+			by[k], more = by[k].Union(src), true
+		}
+	}
+	return more
+}
+
+// copies analyzes an entry of FROM, which may hold what made-up rows of entries
+// around it do.
+func (p *part) copies(around *scope, analyze func() *source) *source {
+	met := p.a.met
+	p.a.met = nil
+	s := analyze()
+	if s != nil && slices.ContainsFunc(s.cols, func(f field) bool { return f.gen != given }) {
+		sources := []*source{s}
+		for sc := around; sc != nil && len(p.a.met) > 0; sc = sc.outer {
+			for src := range sc.all() {
+				if slices.Contains(p.a.met, src) {
+					sources = append(sources, src)
 				}
 			}
 		}
+		if len(sources) > 1 && p.step() {
+			p.a.links = append(p.a.links, link{sources: sources, copied: true})
+		}
 	}
-	for k, src := range by {
-		p.spellSource(sc, k.src, k.least, src)
-	}
+	p.a.met = append(met, p.a.met...)
+	return s
 }
 
 // spellSource lets the made-up columns of a source derive from src.
@@ -196,7 +242,7 @@ func (p *part) spellSource(sc *scope, s *source, least generation, src Columns) 
 	names := map[string]bool{}
 	s.cols = slices.Clone(s.cols)
 	for i, f := range s.cols {
-		if f.gen >= least && !f.src.ContainsAll(src) {
+		if f.gen >= least && !derives(f.value, src) {
 			s.cols[i].value = p.spelled(f.value, src)
 			names[f.name] = true
 		}
@@ -222,6 +268,12 @@ func (p *part) spellSource(sc *scope, s *source, least generation, src Columns) 
 	}
 }
 
+// derives reports whether v and all that is told apart in it derive from src.
+func derives(v value, src Columns) bool {
+	missing := func(f field) bool { return !derives(f.value, src) }
+	return v.src.ContainsAll(src) && !slices.ContainsFunc(v.fields, missing) && !slices.ContainsFunc(v.keys, missing)
+}
+
 // spelled returns v where src chooses it.
 func (p *part) spelled(v value, src Columns) value {
 	r := p.chosen(v, counting(src, Expression))
@@ -235,13 +287,13 @@ func (p *part) spelled(v value, src Columns) value {
 // correlated returns what a subquery, which made the links from the given one
 // on, says of the made-up rows around it.
 func (p *part) correlated(sc *scope, from int) value {
-	links := p.a.links[min(from, len(p.a.links)):]
+	by := p.choices(from)
 	v := constant(0)
-	for s := sc; s != nil && len(links) > 0 && p.spend(len(links)); s = s.outer {
+	for s := sc; s != nil && len(by) > 0 && p.spend(len(by)); s = s.outer {
 		for src := range s.all() {
-			for _, l := range links {
-				if len(l.src) > 0 && slices.Contains(l.sources, src) && (l.least == stocked || !isStock(src)) {
-					v = p.combine(0, v, counting(l.src, Expression))
+			for least := stocked; least <= counted; least++ {
+				if chosen := by[choice{src, least}]; len(chosen) > 0 && (least == stocked || !isStock(src)) {
+					v = p.combine(0, v, counting(chosen, Expression))
 					v.gen = counted // it says of them which are right
 				}
 			}

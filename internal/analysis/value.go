@@ -20,7 +20,15 @@ type value struct {
 	known  bool        // origin is known
 	fields []field     // of a row whose parts are known, else nil
 	keys   []field     // of a JSON object whose members are known, else nil
-	lits   *litNode    // constants and parameters that flow in
+	// named is true for a record that itself has the names of its fields. One that
+	// is chosen among several has those of the one that it is.
+	named bool
+	// intact is true for a definition that the server wrote itself, and nothing
+	// else: its quotes come in pairs.
+	intact bool
+	// orNull is true where the JSON object may be the null of JSON instead.
+	orNull bool
+	lits   *litNode // constants and parameters that flow in
 	// untyped is true for a bare string constant or NULL: the server calls its
 	// type unknown and gives it the type that the place wants.
 	untyped bool
@@ -165,9 +173,32 @@ func (p *part) keepsDefinition(fc *pg.FuncCall, args []value) bool {
 	case "btrim", "ltrim", "rtrim":
 		return glue.MatchString(text)
 	case "string_agg":
-		return len(args) == 2 && glue.MatchString(text) && !strings.Contains(text, `"`)
+		// A quote in one would turn those of the next inside out.
+		return len(args) == 2 && glue.MatchString(text) && !strings.Contains(text, `"`) && args[0].intact
 	}
 	return false
+}
+
+// intactDefinition reports whether v, the result of the call that was just
+// analyzed, is a definition as the server writes it, or several.
+func (p *part) intactDefinition(fc *pg.FuncCall, args []value, v value) bool {
+	if v.how != Plain || len(p.a.called) != 1 || p.a.called[0].Schema != "pg_catalog" {
+		return false
+	}
+	switch name := p.a.called[0].Name; name {
+	case "string_agg":
+		return true // see keepsDefinition
+	case "btrim", "ltrim", "rtrim":
+		return args[0].intact && (len(args) == 1 || !strings.Contains(fc.Args[1].GetAConst().GetSval().GetSval(), `"`))
+	default: // a function's body is its author's
+		return strings.HasPrefix(name, "pg_get_") && name != "pg_get_functiondef"
+	}
+}
+
+// written reports whether a column of a system view holds definitions that the
+// server writes.
+func written(rel *catalog.Relation, name string) bool {
+	return rel.Kind == 'v' && isSystemSchema(rel.Schema) && (name == "definition" || name == "indexdef")
 }
 
 // beside returns v with what decides that it comes, and how often. A definition
@@ -176,7 +207,7 @@ func (p *part) beside(v, by value) value {
 	r := p.combine(v.typ, v, by)
 	tells := by.how == Opaque || by.how != Count && slices.ContainsFunc(by.src, p.tells)
 	if v.how == Plain && !tells && !p.userColumns(by.src) && p.definitions([]value{v}) {
-		r.how = Plain
+		r.how, r.intact = Plain, v.intact
 	}
 	return r
 }
@@ -199,7 +230,7 @@ func (p *part) row(typ catalog.OID, fields []field) value {
 		vs[i] = f.value
 	}
 	r := p.combine(typ, vs...)
-	r.fields = p.bounded(fields)
+	r.fields, r.named = p.bounded(fields), true
 	return r
 }
 
