@@ -48,6 +48,8 @@ func (p *part) locked(sel *pg.SelectStmt, sc *scope) *catalog.Relation {
 	where := sel.WhereClause
 	if len(rels) == 1 {
 		where = both(where, quals)
+	} else if t.fixes(quals, rels) {
+		return nil
 	}
 	switch {
 	case len(rels) == 0:
@@ -103,4 +105,27 @@ func (t *limits) lockedIn(n *pg.Node, depth int) (rels []*catalog.Relation, limi
 		return rels, false
 	}
 	return nil, true
+}
+
+// fixes reports whether the conditions of inner joins join relations by their
+// columns, and say which value one of these has.
+func (t *limits) fixes(quals *pg.Node, rels []*catalog.Relation) bool {
+	if quals == nil {
+		return false
+	}
+	joined, fixed := 0, false
+	for _, n := range conjuncts(quals) {
+		e := n.GetAExpr()
+		if e == nil || e.Kind != pg.A_Expr_Kind_AEXPR_OP || opName(e) != "=" {
+			continue
+		}
+		l, r := strs(e.Lexpr.GetColumnRef().GetFields()), strs(e.Rexpr.GetColumnRef().GetFields())
+		switch {
+		case len(l) == 2 && len(r) == 2 && l[0] != r[0]:
+			joined++
+		case len(l) == 2 && !t.varies(e.Rexpr), len(r) == 2 && !t.varies(e.Lexpr):
+			fixed = true
+		}
+	}
+	return fixed && joined >= len(rels)-1
 }
