@@ -144,6 +144,11 @@ func (t *limits) pins(n *pg.Node) bool {
 	}
 	column := func(n *pg.Node) bool {
 		c := t.column(n)
+		for _, of := range n.GetRowExpr().GetArgs() {
+			if c == nil {
+				c = t.column(of)
+			}
+		}
 		return c != nil && t.p.baseType(c.Type) != boolOID
 	}
 	fixed := func(n *pg.Node) bool {

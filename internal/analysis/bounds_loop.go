@@ -111,6 +111,7 @@ func (p *part) stepOf(fr *plFrame, s *plStmt, ends []string) (l loop) {
 	case s.kind == plSQL:
 		l.query = p.parsed(fr, s.sql).GetSelectStmt()
 	case s.kind == plFetch:
+		l.cursor = s.cursor[len(s.cursor)-1]
 		if d := p.cursorDecl(fr, s.cursor); d != nil {
 			l.query = p.parsed(fr, d.cursor).GetSelectStmt()
 		}
@@ -220,10 +221,12 @@ func (t *limits) everyRow(where *pg.Node) bool {
 // it over every row.
 func (t *limits) everyRowOf(cursor string) bool {
 	for _, l := range t.p.loops {
-		switch {
-		case l.cursor == cursor && l.query != nil:
-			return t.coveredBy(l.query, t.withs(), 0) != nil
-		case l.query == nil:
+		for _, s := range append([]loop{l}, l.steps...) {
+			if s.cursor == cursor && s.query != nil {
+				return t.coveredBy(s.query, t.withs(), 0) != nil
+			}
+		}
+		if l.query == nil {
 			return true
 		}
 	}

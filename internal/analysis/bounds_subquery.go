@@ -373,8 +373,10 @@ func (t *limits) unlimited(sel *pg.SelectStmt) bool {
 	count, counted := t.fold(sel.LimitCount)
 	count.num, offset.num = t.number(sel.LimitCount), t.number(sel.LimitOffset)
 	huge := counted && (count.null || count.num != nil && count.num.Cmp(big.NewFloat(manyRows)) >= 0)
-	if low, _ := t.span(sel.LimitCount); sel.LimitCount.GetSubLink() != nil && low != nil {
-		huge = true // as many as a table has
+	if sel.LimitCount.GetSubLink() != nil {
+		if low, _ := t.span(sel.LimitCount); low != nil {
+			huge = true // as many as a table has
+		}
 	}
 	return (sel.LimitCount == nil || huge) && (sel.LimitOffset == nil || ok && (offset.null || offset.num != nil && offset.num.Sign() == 0))
 }

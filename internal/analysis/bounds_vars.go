@@ -25,6 +25,28 @@ func (v *plVar) gets(expr string) {
 	}
 }
 
+// selected notes that one variable is given a column's value, or the least or the
+// greatest, once that is assigned.
+func (p *part) selected(fr *plFrame, s *plStmt, cols []field) (done func()) {
+	if len(s.targets) != 1 || len(cols) != 1 || len(s.targets[0].subscripts) > 0 {
+		return func() {}
+	}
+	dst, rest := p.find(fr, s.targets[0].name)
+	sel := p.parsed(fr, s.sql).GetSelectStmt()
+	if dst == nil || len(rest) > 0 || sel == nil || sel.IntoClause != nil || len(sel.TargetList) != 1 {
+		return func() {}
+	}
+	of := sel.TargetList[0].GetResTarget().GetVal()
+	if f := of.GetFuncCall(); of.GetColumnRef() == nil && !ofEqual[lastOf(f.GetFuncname())] {
+		return func() {} // a count may be 0
+	}
+	other := dst.other
+	return func() {
+		dst.other = other
+		dst.gets("(" + s.sql + ")")
+	}
+}
+
 // valued returns a predicate with what is known of parameters and variables in
 // their places.
 func (t *limits) valued(where *pg.Node) *pg.Node {

@@ -48,6 +48,8 @@ func (p *part) locked(sel *pg.SelectStmt, sc *scope) *catalog.Relation {
 	where := sel.WhereClause
 	if len(rels) == 1 {
 		where = both(where, quals)
+	} else if t.fixes(quals, rels) {
+		return nil
 	}
 	switch {
 	case len(rels) == 0:
@@ -103,4 +105,40 @@ func (t *limits) lockedIn(n *pg.Node, depth int) (rels []*catalog.Relation, limi
 		return rels, false
 	}
 	return nil, true
+}
+
+// fixes reports whether the conditions of inner joins join all relations by their
+// columns, one to the next, and say which value one of these has.
+func (t *limits) fixes(quals *pg.Node, rels []*catalog.Relation) bool {
+	if quals == nil {
+		return false
+	}
+	fixed := false
+	joined, group := 0, map[string]string{} // by name, another of those that are joined
+	root := func(name string) string {
+		for group[name] != "" {
+			name = group[name]
+		}
+		return name
+	}
+	for _, n := range conjuncts(quals) {
+		e := n.GetAExpr()
+		if e == nil || e.Kind != pg.A_Expr_Kind_AEXPR_OP || opName(e) != "=" {
+			continue
+		}
+		l, r := strs(e.Lexpr.GetColumnRef().GetFields()), strs(e.Rexpr.GetColumnRef().GetFields())
+		fixes := func(side []string, n *pg.Node) bool {
+			return len(side) == 2 && !t.varies(n) && !isBool(n, true) && !isBool(n, false)
+		}
+		switch {
+		case len(l) == 2 && len(r) == 2:
+			if a, b := root(l[0]), root(r[0]); a != b {
+				group[a] = b
+				joined++
+			}
+		case fixes(l, e.Rexpr), fixes(r, e.Lexpr):
+			fixed = true
+		}
+	}
+	return fixed && joined == len(rels)-1
 }

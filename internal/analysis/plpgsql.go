@@ -789,7 +789,9 @@ func (p *part) plStatement(fr *plFrame, s *plStmt) {
 	case plSQL:
 		cols, _ := p.counting(fr, func() []field { return p.sql(fr, s.sql) })
 		if len(s.targets) > 0 {
+			done := p.selected(fr, s, cols)
 			p.assignRow(fr, s.targets, cols)
+			done()
 		}
 	case plDynamic:
 		cols, _ := p.counting(fr, func() []field { return p.dynamic(fr, s.sql, s.using) })
