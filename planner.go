@@ -207,12 +207,20 @@ const (
 	lightClasses = readClasses | analysis.Transaction | analysis.SessionHarmless | analysis.PreparedSQL | analysis.Cursor
 )
 
-func makePlan(ctx context.Context, sql string, v *view, at *path, session analysis.Session) (*plan, error) {
+// makePlan analyzes a text. Should the analysis panic, it was not understood: one
+// statement must not end the program.
+func makePlan(ctx context.Context, sql string, v *view, at *path, session analysis.Session) (p *plan, err error) {
+	defer func() {
+		if recover() != nil {
+			p, err = nil, &RefusedError{Class: ErrUnknown, Reason: "the guard failed at it, which is a defect of the guard",
+				Hint: "write it more plainly, and report it"}
+		}
+	}()
 	facts, err := analyze(ctx, sql, v.snap, session)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{sql: sql, facts: facts, view: v, path: at, shared: true, reads: true, light: true, onlyControl: true, kind: audit.KindIntent}
+	p = &plan{sql: sql, facts: facts, view: v, path: at, shared: true, reads: true, light: true, onlyControl: true, kind: audit.KindIntent}
 	for _, st := range facts.Statements {
 		p.shared = p.shared && st.Prepared == "" && st.Portal == ""
 		p.byArguments = p.byArguments || st.ByArguments

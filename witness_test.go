@@ -2,6 +2,7 @@ package guardedpg
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,4 +71,35 @@ func TestWitness(t *testing.T) {
 			require.NoError(t, err)
 		})
 	}
+}
+
+// A statement that the analysis fails at is refused and recorded; the next one
+// runs.
+func TestAnalysisPanics(t *testing.T) {
+	s := pgtest.Start(t)
+	right := analyze
+	defer func() { analyze = right }()
+	analyze = func(ctx context.Context, sql string, snap *catalog.Snapshot, session analysis.Session) (*analysis.Facts, error) {
+		if strings.Contains(sql, "odd") {
+			panic("canary")
+		}
+		return right(ctx, sql, snap, session)
+	}
+	trail := &audittest.Recorder{}
+	db, err := OpenDB(Config{
+		DSN: s.DSN(pgtest.Superuser, "postgres"), Audit: trail,
+		Identify: func(context.Context) (identity.Identity, error) {
+			return identity.New(identity.Claims{Issuer: "i", Subject: "s"}), nil
+		},
+		Policy: guard.Policy{Default: guard.Allow},
+	})
+	require.NoError(t, err)
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	var n int
+	err = db.QueryRow("SELECT 1 AS odd").Scan(&n)
+	require.ErrorIs(t, err, ErrUnknown)
+	require.NotContains(t, err.Error(), "canary")
+	require.Len(t, trail.Records(audit.KindDenied), 1)
+	require.NoError(t, db.QueryRow("SELECT 1").Scan(&n))
 }

@@ -37,7 +37,7 @@ func (p *part) boundOf(rel *catalog.Relation, act Action, where *pg.Node, sc *sc
 	for i, n := range from {
 		from[i] = p.withArguments(n)
 	}
-	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}, judged: map[judgement]bool{}}
+	t := newLimits(p, rel, sc)
 	switch {
 	case where == nil:
 		b.Why = "no WHERE"
@@ -94,7 +94,7 @@ func (p *part) addBound(b Bound) {
 // inserts them all again, and what they conflict with is updated.
 func (p *part) boundAgain(rel *catalog.Relation, s *pg.InsertStmt, sc *scope) {
 	sel := p.withArguments(s.SelectStmt).GetSelectStmt()
-	t := &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}, judged: map[judgement]bool{}}
+	t := newLimits(p, rel, sc)
 	if !p.asked() {
 		return
 	}
@@ -158,6 +158,14 @@ type limits struct {
 	// depth bounds recursion; deeper parts count as able to exclude rows only
 	// when they name a column.
 	depth int
+}
+
+// newLimits judges predicates over a relation, nil for none.
+func newLimits(p *part, rel *catalog.Relation, sc *scope) *limits {
+	if rel == nil {
+		rel = &catalog.Relation{}
+	}
+	return &limits{p: p, rel: rel, sc: sc, covered: map[*pg.SelectStmt]outputs{}, judged: map[judgement]bool{}}
 }
 
 // verdict is what is known of a predicate for every row.

@@ -155,7 +155,7 @@ func (t *limits) table(n *pg.Node, w withs, depth int) (l valueTable, ok bool) {
 		l.alias = e.RangeVar.Relname
 	case *pg.Node_RangeFunction:
 		alias = e.RangeFunction.Alias
-		if l, ok = t.unnested(e.RangeFunction); !ok && t.ofText(n, w, depth+1) {
+		if l, ok = t.unnested(e.RangeFunction); !ok && t.ofText(n, w) {
 			l, ok = valueTable{columns: []string{""}, rows: [][]*pg.Node{{notFollowed}}, notFollowed: true}, true
 			for i, def := range e.RangeFunction.Coldeflist {
 				if i > 0 {
@@ -179,7 +179,7 @@ func (t *limits) query(sel *pg.SelectStmt, w withs, depth int) (valueTable, bool
 	if l, ok := t.list(sel, w, depth); ok {
 		return l, true
 	}
-	if sel == nil || !t.ofText(&pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: sel}}, w, depth) {
+	if sel == nil || !t.ofText(&pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: sel}}, w) {
 		return valueTable{}, false
 	}
 	l := valueTable{notFollowed: true, rows: [][]*pg.Node{nil}}
@@ -196,13 +196,15 @@ func (t *limits) query(sel *pg.SelectStmt, w withs, depth int) (valueTable, bool
 	return l, true
 }
 
-// ofText reports whether all that n reads is in the text: no relation, and no
-// function but the server's own.
-func (t *limits) ofText(n *pg.Node, w withs, depth int) bool {
-	if depth > maxListedDepth || !t.p.step() {
-		return false
-	}
-	own, made := true, false
+// ofText reports whether all that n reads is in the text, no relation, and no
+// function but the server's own; and that it is more than an expression.
+func (t *limits) ofText(n *pg.Node, w withs) bool {
+	own, made := t.readsText(n, w, map[*pg.CommonTableExpr]bool{})
+	return own && made
+}
+
+func (t *limits) readsText(n *pg.Node, w withs, seen map[*pg.CommonTableExpr]bool) (own, made bool) {
+	own = t.p.step()
 	within := map[string]bool{}
 	walk(n, func(m *pg.Node) {
 		if c := m.GetCommonTableExpr(); c != nil {
@@ -216,26 +218,24 @@ func (t *limits) ofText(n *pg.Node, w withs, depth int) bool {
 		switch e := m.GetNode().(type) {
 		case *pg.Node_RangeVar:
 			made = true
-			if e.RangeVar.Schemaname == "" && within[e.RangeVar.Relname] {
-				return
+			if e.RangeVar.Schemaname != "" {
+				own = false
+			} else if !within[e.RangeVar.Relname] {
+				q, sees := w.find(t.p, e.RangeVar.Relname)
+				if own = q != nil; own && !seen[q] {
+					seen[q] = true
+					own, _ = t.readsText(&pg.Node{Node: &pg.Node_CommonTableExpr{CommonTableExpr: q}}, sees, seen)
+				}
 			}
-			var q *pg.CommonTableExpr
-			var sees withs
-			if e.RangeVar.Schemaname == "" {
-				q, sees = w.find(t.p, e.RangeVar.Relname)
-			}
-			own = q != nil && t.ofText(&pg.Node{Node: &pg.Node_CommonTableExpr{CommonTableExpr: q}}, sees, depth+1)
-		case *pg.Node_RangeFunction, *pg.Node_RangeSubselect:
+		case *pg.Node_RangeFunction, *pg.Node_RangeSubselect, *pg.Node_RangeTableFunc:
 			made = true
 		case *pg.Node_FuncCall:
 			fs := t.p.names.functions(strs(e.FuncCall.Funcname))
 			own = slices.ContainsFunc(fs, func(f *catalog.Function) bool { return f.Schema == "pg_catalog" })
 			made = made || t.returnsSet(e.FuncCall) || t.aggregates(e.FuncCall)
-		case *pg.Node_RangeTableFunc:
-			own = false
 		}
 	})
-	return own && made
+	return own, made
 }
 
 func renamed(columns, names []string) []string {
@@ -383,7 +383,7 @@ func (t *limits) unlistedWithin(n *pg.Node, w withs, depth int) *pg.Node {
 			}
 			return
 		}
-		if !exists && t.ofText(l.Subselect, w, depth+1) && !t.mentions(l.Subselect) && !t.mentionsOthers(l.Subselect) {
+		if !exists && t.ofText(l.Subselect, w) && !t.mentions(l.Subselect) && !t.mentionsOthers(l.Subselect) {
 			replaceQuery(m, notFollowed, []*pg.Node{notFollowed})
 		}
 	})

@@ -387,7 +387,7 @@ func (t *limits) column(n *pg.Node) *catalog.Column {
 // columns included, or "".
 func (t *limits) columnName(n *pg.Node) string {
 	names := strs(n.GetColumnRef().GetFields())
-	if t.rel == nil || len(names) == 0 || len(names) < len(n.GetColumnRef().GetFields()) {
+	if len(names) == 0 || len(names) < len(n.GetColumnRef().GetFields()) {
 		return ""
 	}
 	if name := t.ofSelf(names); name != "" || len(names) > 1 && !t.isTarget(names[:len(names)-1]) {

@@ -126,7 +126,7 @@ func (t *limits) variableValue(v *plVar, ref *pg.ColumnRef, names plNames, depth
 // loop that the function's body stands in.
 func (p *part) passedConstant(n *pg.Node, l *loop) *pg.Node {
 	n = p.withArguments(n)
-	if (&limits{p: p}).varies(n) || hasParam(n) && !p.text {
+	if newLimits(p, nil, nil).varies(n) || hasParam(n) && !p.text {
 		return nil
 	}
 	l.byArgs = l.byArgs || hasParam(n)

@@ -27,7 +27,7 @@ func (p *part) locks(sel *pg.SelectStmt, sc *scope) {
 
 // locked returns a relation of which a query locks all rows, or nil.
 func (p *part) locked(sel *pg.SelectStmt, sc *scope) *catalog.Relation {
-	t := &limits{p: p, sc: sc}
+	t := newLimits(p, nil, sc)
 	if !t.unlimited(sel) || sel.HavingClause != nil {
 		return nil
 	}
